@@ -1,0 +1,189 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Which files make up an AOF, and in what order they are read.
+
+Up to Redis 6.2, and on KeyDB, an AOF is a single file. Redis 7.0 and Valkey keep a directory: a manifest names one
+*base* file (the data set at the last rewrite) and *incr* files (the commands since). Source of the manifest's grammar:
+``aofLoadManifestFromFile`` in Redis' ``aof.c``.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.redisops.tair.plugins.module_utils._errors import LayoutError
+
+Layout = t.Literal["single", "multi"]
+Kind = t.Literal["base", "incr", "single"]
+
+MANIFEST_SUFFIX = ".manifest"
+MANIFEST_MAX_LINE = 1024
+_KINDS: dict[str, Kind] = {"b": "base", "i": "incr"}
+_HISTORY = "h"
+
+#: The first bytes of an RDB: Redis and KeyDB ``REDIS0011``, Valkey 9 ``VALKEY080``.
+_PREAMBLES = (b"REDIS", b"VALKEY")
+_ESCAPES = {"n": b"\n", "r": b"\r", "t": b"\t", "b": b"\b", "a": b"\a"}
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One file of an AOF. ``name`` has no directory part; ``seq`` is 0 for a single file."""
+
+    name: str
+    kind: Kind
+    seq: int = 0
+
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether the whole file is the work of a rewrite: every key stands once, its commands together.
+
+        A base without a sequence in its name is the single file of an upgraded server, history and all.
+        """
+        return self.kind == "base" and self.name.endswith(f".{self.seq}.base.aof")
+
+
+@dataclass(frozen=True)
+class AofSet:
+    """The files of one AOF in reading order, all in ``directory``. ``manifest`` is a file name there."""
+
+    layout: Layout
+    directory: Path
+    segments: tuple[Segment, ...]
+    manifest: str | None = None
+
+    def path(self, segment: Segment) -> Path:
+        return self.directory / segment.name
+
+
+def has_preamble(first_bytes: bytes) -> bool:
+    """Whether a file that starts with these bytes (9 are enough) starts with an RDB.
+
+    Only the bytes tell: the suffix of a base file is chosen when its rewrite ends, its content when it starts.
+    """
+    return any(re.match(re.escape(magic) + rb"\d{3}", first_bytes) for magic in _PREAMBLES)
+
+
+def parse_manifest(content: bytes, *, where: str) -> tuple[Segment, ...]:
+    """The files to read, base first, then the incr files by sequence; history files are left out.
+
+    ``where`` names the manifest in errors. Unknown key-value pairs (``startoffset`` of Redis 8.2) are accepted.
+    Raises :class:`LayoutError`.
+    """
+    segments: list[Segment] = []
+    for number, raw in enumerate(content.split(b"\n"), start=1):
+        line = raw.strip(b" \r\t")
+        if not line or line.startswith(b"#"):
+            continue
+        place = f"{where}, line {number}"
+        if len(raw) > MANIFEST_MAX_LINE:
+            raise LayoutError(f"{place}: the line is longer than the {MANIFEST_MAX_LINE} bytes a server writes")
+        segment = _manifest_line(line, place)
+        if segment is not None:
+            segments.append(segment)
+    bases = [segment for segment in segments if segment.kind == "base"]
+    incrs = [segment for segment in segments if segment.kind == "incr"]
+    if len(bases) > 1:
+        raise LayoutError(f"{where}: {len(bases)} base files are named, there can be one at most")
+    if [segment.seq for segment in incrs] != sorted({segment.seq for segment in incrs}):
+        raise LayoutError(f"{where}: the incr files are not in the order of their sequence numbers")
+    if not segments:
+        raise LayoutError(f"{where}: no base and no incr file is named")
+    return (*bases, *incrs)
+
+
+def _manifest_line(line: bytes, place: str) -> Segment | None:
+    tokens = _tokens(line, place)
+    if len(tokens) < 6 or len(tokens) % 2:
+        raise LayoutError(f"{place}: 'file NAME seq N type b|i|h' was expected")
+    pairs = dict(zip((token.lower() for token in tokens[::2]), tokens[1::2]))
+    try:
+        name, seq, kind = pairs["file"], int(pairs["seq"]), pairs["type"]
+    except (KeyError, ValueError):
+        raise LayoutError(f"{place}: 'file NAME seq N type b|i|h' was expected") from None
+    if not name or "/" in name or name in (".", "..") or "\0" in name:
+        raise LayoutError(f"{place}: '{name}' is a path, a file name was expected")
+    if kind == _HISTORY:
+        return None
+    if kind not in _KINDS:
+        raise LayoutError(f"{place}: the type '{kind}' is unknown")
+    return Segment(name, _KINDS[kind], seq)
+
+
+def _tokens(line: bytes, place: str) -> list[str]:
+    """Split as the servers' ``sdssplitargs`` does: blanks separate, quotes group, backslashes escape inside "..."."""
+    tokens: list[str] = []
+    position = 0
+    while position < len(line):
+        if line[position : position + 1] in (b" ", b"\t"):
+            position += 1
+            continue
+        match = re.compile(rb'"((?:\\.|[^"\\])*)"(?=[ \t]|$)|\'((?:\\.|[^\'])*)\'(?=[ \t]|$)|([^ \t"\']+)').match(
+            line, position
+        )
+        if match is None:
+            raise LayoutError(f"{place}: a quote is not closed")
+        if match[1] is not None:
+            token = _unescape(match[1])
+        elif match[2] is not None:
+            token = match[2].replace(b"\\'", b"'")
+        else:
+            token = match[3]
+        tokens.append(token.decode("utf-8", "surrogateescape"))
+        position = match.end()
+    return tokens
+
+
+def _unescape(quoted: bytes) -> bytes:
+    def replace(match: re.Match[bytes]) -> bytes:
+        if match[1]:
+            return bytes([int(match[1], 16)])
+        char = match[2].decode("latin-1")
+        return _ESCAPES.get(char, match[2])
+
+    return re.sub(rb"\\(?:x([0-9a-fA-F]{2})|(.))", replace, quoted, flags=re.DOTALL)
+
+
+def find_aof(path: Path) -> AofSet:
+    """The AOF at ``path``: an AOF file, a manifest, or the directory that holds one of the two.
+
+    Raises :class:`LayoutError` where there is none, there are several, or a file that the manifest names is not there.
+    """
+    try:
+        if path.is_dir():
+            path = _only_aof_in(path)
+        if path.name.endswith(MANIFEST_SUFFIX):
+            segments = parse_manifest(path.read_bytes(), where=str(path))
+            aof = AofSet("multi", path.parent, segments, path.name)
+        else:
+            aof = AofSet("single", path.parent, (Segment(path.name, "single"),))
+        for segment in aof.segments:
+            with aof.path(segment).open("rb"):
+                pass
+    except FileNotFoundError as exc:
+        raise LayoutError(f"There is no {exc.filename}", todo="Check the path, and that the copy is whole") from exc
+    except PermissionError as exc:
+        raise LayoutError(
+            f"{exc.filename} can't be read: permission denied", todo="Run as a user that may read it (become)"
+        ) from exc
+    except OSError as exc:
+        raise LayoutError(f"{exc.filename or path} can't be read: {exc.strerror or exc}") from exc
+    return aof
+
+
+def _only_aof_in(directory: Path) -> Path:
+    manifests = sorted(directory.glob("*" + MANIFEST_SUFFIX))
+    candidates = manifests or sorted(directory.glob("*.aof"))
+    if len(candidates) == 1:
+        return candidates[0]
+    found = ", ".join(candidate.name for candidate in candidates) or "no manifest and no .aof file"
+    raise LayoutError(
+        f"{directory} does not hold exactly one AOF, but {found}", todo="Name the AOF file or the manifest itself"
+    )

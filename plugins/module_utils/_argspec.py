@@ -1,0 +1,51 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The connection options as an argument spec, and how a module ends.
+
+Twin of the documentation in ``doc_fragments/_redis.py``: a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback
+
+from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
+
+
+def connection_spec(*, fallbacks: bool = True) -> dict[str, t.Any]:
+    """The options that tell where a server is. ``fallbacks``: take what is not given from the environment."""
+    spec: dict[str, t.Any] = {
+        "login_host": {"type": "str", "default": "localhost"},
+        "login_port": {"type": "int", "default": 6379},
+        "login_user": {"type": "str"},
+        "login_password": {"type": "str", "no_log": True},
+        "login_unix_socket": {"type": "path"},
+        "tls": {"type": "bool", "default": False},
+        "validate_certs": {"type": "bool", "default": True},
+        "ca_certs": {"type": "path"},
+        "client_cert_file": {"type": "path"},
+        "client_key_file": {"type": "path"},
+        "connect_timeout": {"type": "float", "default": 10.0},
+    }
+    if fallbacks:
+        for name in ("login_host", "login_port", "login_user", "login_password", "ca_certs"):
+            spec[name]["fallback"] = (env_fallback, [f"REDISOPS_{name.upper()}"])
+    return spec
+
+
+Result = t.Dict[str, t.Any]
+
+
+def run(module: AnsibleModule, body: t.Callable[[AnsibleModule], Result]) -> t.NoReturn:
+    """End the module with what ``body`` returns, or with the message of the :class:`TairError` that it raises."""
+    try:
+        result = body(module)
+    except TairError as exc:
+        module.fail_json(msg=str(exc), **exc.facts)
+    module.exit_json(**result)

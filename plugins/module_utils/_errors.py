@@ -1,0 +1,71 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""What can go wrong, said so that the person at the terminal knows what to do.
+
+Every error of the collection is a :class:`TairError`; a module catches it once, in its ``main``.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+
+class TairError(Exception):
+    """What happened and where; what was changed; what to do next.
+
+    ``facts`` are returned by the module beside the message, for programs to read.
+    """
+
+    def __init__(self, what: str, *, changed: str = "", todo: str = "", **facts: t.Any) -> None:
+        super().__init__(what)
+        self.what = what
+        self.changed = changed
+        self.todo = todo
+        self.facts = facts
+
+    def __str__(self) -> str:
+        return " ".join(_sentence(part) for part in (self.what, self.changed, self.todo) if part)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else text + "."
+
+
+class MissingLibraryError(TairError):
+    """A Python library that the module needs is not there, or is too old."""
+
+
+class ConnectError(TairError):
+    """A server can't be reached, refuses us, or is not who it should be."""
+
+
+class ReplyError(TairError):
+    """A server answered a command of ours with an error."""
+
+
+class RewriteError(TairError):
+    """BGREWRITEAOF could not be started, failed, or can't be shown to have worked."""
+
+
+class LayoutError(TairError):
+    """The files of an AOF are not there, or its manifest makes no sense."""
+
+
+class AofFormatError(TairError):
+    """The bytes of an AOF are not what an AOF holds: ``path`` and ``offset`` say where."""
+
+
+class TargetStateError(TairError):
+    """The target is reachable but must not be imported into as it is."""
+
+
+class ImportFailedError(TairError):
+    """The import stopped before its end; the message says how far the target is."""
+
+
+class FetchError(TairError):
+    """The AOF could not be copied from its host."""

@@ -1,0 +1,312 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Servers: how to reach one, what it is, and its settings.
+
+Everything here speaks RESP2: Redis 5 and older answer redis-py's RESP3 greeting with ``unknown command HELLO``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import ssl
+import traceback
+import typing as t
+from dataclasses import dataclass
+
+from ansible.module_utils.basic import missing_required_lib
+from ansible.module_utils.compat.version import LooseVersion
+
+from ansible_collections.redisops.tair.plugins.module_utils._errors import (
+    ConnectError,
+    MissingLibraryError,
+    ReplyError,
+    TairError,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, next_step
+
+MINIMUM_REDIS_PY = "4.5.0"  # documented in doc_fragments/_redis.py too
+
+try:
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+except ImportError:
+    redis = None  # type: ignore[assignment]
+    REDIS_IMPORT_ERROR: str | None = traceback.format_exc()
+else:
+    REDIS_IMPORT_ERROR = None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a server is and how to log in. Never printed whole: it holds the password."""
+
+    host: str = "localhost"
+    port: int = 6379
+    user: str = ""
+    password: str = ""
+    unix_socket: str = ""
+    tls: bool = False
+    validate_certs: bool = True
+    ca_certs: str = ""
+    client_cert_file: str = ""
+    client_key_file: str = ""
+    connect_timeout: float = 10.0
+
+    @classmethod
+    def from_params(cls, params: dict[str, t.Any]) -> Endpoint:
+        """From a module's parameters (the names of the argument spec: ``login_host`` and so on)."""
+        return cls(
+            host=params["login_host"],
+            port=params["login_port"],
+            user=params["login_user"] or "",
+            password=params["login_password"] or "",
+            unix_socket=params["login_unix_socket"] or "",
+            tls=params["tls"],
+            validate_certs=params["validate_certs"],
+            ca_certs=params["ca_certs"] or "",
+            client_cert_file=params["client_cert_file"] or "",
+            client_key_file=params["client_key_file"] or "",
+            connect_timeout=params["connect_timeout"],
+        )
+
+    def __str__(self) -> str:
+        if self.unix_socket:
+            return self.unix_socket
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    __repr__ = __str__
+
+
+def require_redis() -> None:
+    """Raise :class:`MissingLibraryError` unless a redis-py that we can work with is installed."""
+    if REDIS_IMPORT_ERROR is not None:
+        raise MissingLibraryError(
+            missing_required_lib("redis", reason="to talk to the servers"), exception=REDIS_IMPORT_ERROR
+        )
+    if LooseVersion(redis.__version__) < LooseVersion(MINIMUM_REDIS_PY):
+        raise MissingLibraryError(
+            f"redis-py {redis.__version__} is too old: {MINIMUM_REDIS_PY} or newer is needed",
+            todo="Upgrade it (pip install --upgrade redis) for the Python that runs this module",
+        )
+
+
+def connect(endpoint: Endpoint, *, db: int = 0, timeout: float | None = 60.0) -> redis.Redis:
+    """A client whose connection has been made and logged in.
+
+    ``timeout``: seconds to wait for any one reply. Raises :class:`ConnectError`.
+    """
+    require_redis()
+    options: dict[str, t.Any] = {
+        "db": db,
+        "username": endpoint.user or None,
+        "password": endpoint.password or None,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": endpoint.connect_timeout,
+        "retry": Retry(NoBackoff(), 0),
+        "single_connection_client": True,
+    }
+    if LooseVersion(redis.__version__) >= LooseVersion("5.0.0"):
+        # No CLIENT SETINFO: renamed or forbidden CLIENT would make it noise in the server's log.
+        options.update(protocol=2, lib_name=None, lib_version=None)
+    if endpoint.unix_socket:
+        options["unix_socket_path"] = endpoint.unix_socket
+    else:
+        options.update(host=endpoint.host, port=endpoint.port, socket_keepalive=True)
+    if endpoint.tls:
+        options.update(
+            ssl=True,
+            ssl_cert_reqs="required" if endpoint.validate_certs else "none",
+            ssl_check_hostname=endpoint.validate_certs,
+            ssl_ca_certs=endpoint.ca_certs or None,
+            ssl_certfile=endpoint.client_cert_file or None,
+            ssl_keyfile=endpoint.client_key_file or None,
+        )
+    try:
+        client = redis.Redis(**options)
+        client.ping()
+    except (redis.RedisError, OSError) as exc:
+        raise connect_error(endpoint, exc) from exc
+    return client
+
+
+def connected_socket(client: redis.Redis) -> socket.socket:
+    """The logged-in socket of a client made by :func:`connect`, for an engine that speaks the protocol itself.
+
+    redis-py keeps it in a private attribute, the same in all versions from 4 to 8.
+    """
+    sock: socket.socket | None = getattr(client.connection, "_sock", None)
+    if sock is None:
+        raise MissingLibraryError(
+            f"redis-py {redis.__version__} keeps its socket where this collection does not know it",
+            todo="Use a redis-py release that the collection's README names, and report this",
+        )
+    return sock
+
+
+def connect_error(endpoint: Endpoint, exc: Exception) -> ConnectError:
+    """What a failed connection attempt means, in words for the person who has to mend it."""
+    nothing = f"Nothing was changed on {endpoint}"
+    causes = _chain(exc)
+    text = str(exc)
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return ConnectError(
+                f"The TLS certificate of {endpoint} was not accepted: {cause.verify_message or cause}",
+                changed=nothing,
+                todo="Give the CA that signed it in ca_certs (Tair: ApsaraDB-CA-Chain.pem), and the host name that it is for",
+            )
+        if isinstance(cause, ssl.SSLError):
+            return ConnectError(
+                f"{endpoint} does not speak TLS on this port, or no version of it in common: {cause.reason or cause}",
+                changed=nothing,
+                todo="Set tls=false for a port without TLS, or give the instance's TLS port",
+            )
+        if isinstance(cause, socket.gaierror):
+            return ConnectError(
+                f"The name {endpoint.host} can't be resolved: {cause.strerror}", changed=nothing, todo="Check login_host"
+            )
+        if isinstance(cause, ConnectionRefusedError):
+            return ConnectError(
+                f"{endpoint} refuses the connection: nothing listens there",
+                changed=nothing,
+                todo="Check login_host and login_port, and that the server runs and listens on this address",
+            )
+        if isinstance(cause, FileNotFoundError):
+            return ConnectError(
+                f"A file is missing to connect to {endpoint}: {cause}",
+                changed=nothing,
+                todo="Check login_unix_socket, ca_certs, client_cert_file and client_key_file",
+            )
+    if isinstance(exc, redis.TimeoutError):
+        return ConnectError(
+            f"{endpoint} did not answer within {endpoint.connect_timeout:g} s",
+            changed=nothing,
+            todo="Check the address and the firewall between, on Tair that this address is on the whitelist"
+            + ("; if this port does not speak TLS, set tls=false" if endpoint.tls else ""),
+        )
+    if isinstance(exc, redis.ConnectionError) and re.search(r"closed|reset|broken pipe", text, re.IGNORECASE):
+        hint = "" if endpoint.tls else "; if it is a TLS port, set tls=true"
+        return ConnectError(
+            f"{endpoint} closed the connection before answering: {text}",
+            changed=nothing,
+            todo=f"Look at the server's log, and at the whitelist if it is a Tair instance{hint}",
+        )
+    return ConnectError(f"{endpoint} refused to log in: {explain(text)}", changed=nothing, todo=next_step(text))
+
+
+def _chain(exc: BaseException | None) -> list[BaseException]:
+    """The exception, its causes and its contexts: redis-py wraps the operating system's errors."""
+    chain: list[BaseException] = []
+    while exc is not None and exc not in chain:
+        chain.append(exc)
+        exc = exc.__cause__ or exc.__context__
+    return chain
+
+
+@contextlib.contextmanager
+def speaking_to(endpoint: Endpoint, doing: str) -> t.Iterator[None]:
+    """Turn redis-py's errors while ``doing`` something into ours, with the server's name and the next step."""
+    try:
+        yield
+    except redis.ResponseError as exc:
+        text = str(exc)
+        raise ReplyError(f"{endpoint} answered {explain(text)} while {doing}", todo=next_step(text)) from exc
+    except redis.RedisError as exc:
+        # redis-py gives replies such as NOAUTH, NOPERM, LOADING and READONLY classes of their own.
+        text = str(exc)
+        raise ConnectError(
+            f"The connection to {endpoint} failed while {doing}: {explain(text)}", todo=next_step(text)
+        ) from exc
+
+
+Flavor = t.Literal["redis", "valkey", "keydb"]
+
+
+@dataclass(frozen=True)
+class ServerFacts:
+    """What INFO says of a server, as plain values. ``info``: the whole of it, for fields that few ask for."""
+
+    version: str
+    """The server's own version: Valkey's, not the Redis version that it claims for old clients."""
+    redis_version: str
+    """The Redis version whose commands it is compatible with."""
+    flavor: Flavor
+    mode: str
+    """``standalone``, ``cluster`` or ``sentinel``."""
+    role: str
+    """``master`` or ``slave``, as INFO spells it."""
+    used_memory: int
+    """Bytes."""
+    maxmemory: int
+    """Bytes; 0 is no limit (or not told)."""
+    eviction_policy: str
+    keyspace: dict[int, int]
+    """Database number to number of keys; databases without keys are not listed."""
+    info: dict[str, t.Any]
+
+
+def server_facts(client: redis.Redis, endpoint: Endpoint) -> ServerFacts:
+    """Ask a server what it is. Raises :class:`ReplyError` or :class:`ConnectError`."""
+    with speaking_to(endpoint, "reading INFO"):
+        info: dict[str, t.Any] = client.info("everything")
+    flavor: Flavor = "redis"
+    if "valkey_version" in info or info.get("server_name") == "valkey":
+        flavor = "valkey"
+    elif "keydb" in str(info.get("executable", "")).lower() or "mvcc_depth" in info:
+        flavor = "keydb"
+    redis_version = str(info.get("redis_version", "0"))
+    return ServerFacts(
+        version=str(info.get("valkey_version", redis_version)),
+        redis_version=redis_version,
+        flavor=flavor,
+        mode=str(info.get("redis_mode", info.get("server_mode", "standalone"))),
+        role=str(info.get("role", "master")),
+        used_memory=int(info.get("used_memory", 0)),
+        maxmemory=int(info.get("maxmemory", 0)),
+        eviction_policy=str(info.get("maxmemory_policy", "")),
+        keyspace={
+            int(name[2:]): int(fields["keys"])
+            for name, fields in info.items()
+            if re.fullmatch(r"db\d+", name) and isinstance(fields, dict)
+        },
+        info=info,
+    )
+
+
+class ConfigForbiddenError(ReplyError):
+    """CONFIG is renamed on this server, or this user may not run it."""
+
+
+def config_get(client: redis.Redis, endpoint: Endpoint, name: str) -> str | None:
+    """The value of one parameter, or None where this version lacks it. Raises :class:`ConfigForbiddenError`."""
+    try:
+        with speaking_to(endpoint, f"reading the parameter {name}"):
+            values: dict[str, str] = client.config_get(name)
+    except TairError as exc:
+        raise _config_forbidden(endpoint, exc, "read") from exc
+    return values.get(name)
+
+
+def config_set(client: redis.Redis, endpoint: Endpoint, name: str, value: str) -> None:
+    """Set one parameter. Raises :class:`ConfigForbiddenError`, or :class:`ReplyError` with the server's reason."""
+    try:
+        with speaking_to(endpoint, f"setting {name} to '{value}'"):
+            client.config_set(name, value)
+    except TairError as exc:
+        raise _config_forbidden(endpoint, exc, "set") from exc
+
+
+def _config_forbidden(endpoint: Endpoint, exc: TairError, verb: str) -> TairError:
+    if not re.search(r"unknown command|NOPERM|no permissions", exc.what, re.IGNORECASE):
+        return exc
+    return ConfigForbiddenError(
+        f"{exc.what}: CONFIG is renamed or forbidden here, so parameters can't be {verb}",
+        todo="Give a user that may run CONFIG (ACL: +config), or undo rename-command for CONFIG in the server's configuration file",
+    )
