@@ -14,7 +14,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
-
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
 
 

@@ -57,9 +57,7 @@ def _bytes(value: str) -> str:
     return str(int(match[1]) * _UNITS[match[2].lower()]) if match else value
 
 
-def plan_settings(
-    client: redis.Redis, endpoint: Endpoint, settings: dict[str, t.Any], *, ignore_missing: bool
-) -> Plan:
+def plan_settings(client: redis.Redis, endpoint: Endpoint, settings: dict[str, t.Any], *, ignore_missing: bool) -> Plan:
     """Read the parameters and tell what would change. Changes nothing.
 
     Raises :class:`ReplyError` for a parameter that the server lacks, unless ``ignore_missing``.

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.compat.version import LooseVersion
-
 from ansible_collections.redisops.tair.plugins.module_utils._errors import (
     ConnectError,
     MissingLibraryError,
@@ -170,7 +169,9 @@ def connect_error(endpoint: Endpoint, exc: Exception) -> ConnectError:
             )
         if isinstance(cause, socket.gaierror):
             return ConnectError(
-                f"The name {endpoint.host} can't be resolved: {cause.strerror}", changed=nothing, todo="Check login_host"
+                f"The name {endpoint.host} can't be resolved: {cause.strerror}",
+                changed=nothing,
+                todo="Check login_host",
             )
         if isinstance(cause, ConnectionRefusedError):
             return ConnectError(

@@ -91,7 +91,6 @@ missing:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, connection_spec, run
 from ansible_collections.redisops.tair.plugins.module_utils._config import apply_settings, plan_settings
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
@@ -100,7 +99,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoi
 def configure(module: AnsibleModule) -> Result:
     endpoint = Endpoint.from_params(module.params)
     client = connect(endpoint)
-    plan = plan_settings(client, endpoint, module.params["settings"], ignore_missing=module.params["missing"] == "ignore")
+    plan = plan_settings(
+        client, endpoint, module.params["settings"], ignore_missing=module.params["missing"] == "ignore"
+    )
     if not module.check_mode:
         apply_settings(client, endpoint, plan)
     return {
