@@ -1,0 +1,44 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Temporary Unix accounts, for SSH logins and for sudo. Only root can make them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import typing as t
+from contextlib import contextmanager
+from pathlib import Path
+
+from ansible_collections.redisops.tair.tests.support.wheels import UnavailableError
+
+
+@contextmanager
+def unix_account(purpose: str, *, password: str = "", sudo: str = "") -> t.Iterator[str]:
+    """An account with a home and a shell, and its name: ``t-<purpose>-<process id>``. Gone afterwards.
+
+    ``sudo``: what sudoers(5) says about it, such as ``(redis) NOPASSWD: ALL``; empty: sudo refuses it.
+    Raises :class:`UnavailableError` without root, or without sudo where a rule is given.
+    """
+    if os.geteuid() != 0:
+        raise UnavailableError("only root can make accounts")
+    if sudo and shutil.which("sudo") is None:
+        raise UnavailableError("there is no sudo here: apt-get install sudo")
+    name = f"t-{purpose}-{os.getpid()}"
+    rule = Path("/etc/sudoers.d") / name
+    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
+    try:
+        # '*' is no password at all; what useradd leaves, '!', is a locked account, which sshd refuses.
+        subprocess.run(["usermod", "--password", "*", name], check=True)
+        if password:
+            subprocess.run(["chpasswd"], input=f"{name}:{password}", text=True, check=True)
+        if sudo:
+            rule.touch(mode=0o440)
+            rule.write_text(f"{name} ALL={sudo}\n")
+        yield name
+    finally:
+        rule.unlink(missing_ok=True)
+        subprocess.run(["userdel", "--remove", "--force", name], check=True, capture_output=True)
