@@ -1,0 +1,47 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+from ansible_collections.redisops.tair.plugins.doc_fragments._redis import ModuleDocFragment
+from ansible_collections.redisops.tair.plugins.module_utils._argspec import connection_spec
+from ansible_collections.redisops.tair.plugins.module_utils._redis import MINIMUM_REDIS_PY
+
+SPEC = connection_spec()
+FRAGMENT = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)
+DOCUMENTED = FRAGMENT["options"]
+
+
+def test_the_same_options_are_specified_and_documented_in_the_same_order() -> None:
+    assert list(SPEC) == list(DOCUMENTED)
+
+
+@pytest.mark.parametrize("option", SPEC)
+def test_type_default_and_necessity_are_documented_as_specified(option: str) -> None:
+    for attribute in ("type", "default", "required", "choices", "elements"):
+        assert SPEC[option].get(attribute) == DOCUMENTED[option].get(attribute), attribute
+
+
+@pytest.mark.parametrize("option", SPEC)
+def test_the_environment_variable_that_is_read_is_the_one_documented(option: str) -> None:
+    _strategy, read = SPEC[option].get("fallback", (None, []))
+    assert re.findall(r"E\((\w+)\)", " ".join(DOCUMENTED[option]["description"])) == read
+
+
+def test_without_fallbacks_nothing_is_read_from_the_environment() -> None:
+    bare = connection_spec(fallbacks=False)
+    assert [option for option in bare if "fallback" in bare[option]] == []
+    assert list(bare) == list(SPEC)
+
+
+def test_the_password_and_nothing_else_is_kept_out_of_logs() -> None:
+    assert [option for option in SPEC if SPEC[option].get("no_log")] == ["login_password"]
+
+
+def test_the_documented_requirement_is_the_one_that_is_checked() -> None:
+    assert f"redis (Python library) >= {MINIMUM_REDIS_PY}" in FRAGMENT["requirements"]
