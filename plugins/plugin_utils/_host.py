@@ -1,0 +1,86 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""What a copy needs of the host that has the AOF; ``_host_shell`` and ``_host_sftp`` are the two kinds there are."""
+
+from __future__ import annotations
+
+import hashlib
+import typing as t
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from ansible_collections.redisops.tair.plugins.module_utils._errors import FetchError
+
+
+class SourceChangedError(FetchError):
+    """A file was replaced, removed or cut while it was copied: a rewrite did it, so start again."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where the AOF is: ``path`` of its manifest, whose ``content`` it is, or of its single file (``None``)."""
+
+    path: str
+    content: bytes | None
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file as it stands on the host. ``inode`` is empty where it can't be asked for; ``size`` in bytes."""
+
+    path: str
+    inode: str
+    size: int
+
+
+class Stream(ABC):
+    """Bytes of a file, in chunks. ``digest``: their SHA-256 as the host has computed it, once all have been read."""
+
+    digest: str | None = None
+
+    @abstractmethod
+    def __iter__(self) -> t.Iterator[bytes]: ...
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+
+class Host(ABC):
+    """Every method raises :class:`FetchError`, :class:`SourceChangedError` or ``ConnectionLostError``."""
+
+    name: str
+    """For messages: what the host is and as whom it is read."""
+
+    @abstractmethod
+    def find(self, path: str) -> Found:
+        """Look at ``path``: an AOF file, a manifest, or the directory that holds one of the two."""
+
+    @abstractmethod
+    def states(self, paths: t.Sequence[str]) -> list[FileState]:
+        """The files as they are now. A file that is not there raises :class:`SourceChangedError`."""
+
+    @abstractmethod
+    def stream(self, file: FileState, offset: int) -> Stream:
+        """The bytes of the file from ``offset`` up to ``file.size``."""
+
+    @abstractmethod
+    def reconnect(self) -> None:
+        """After a ``ConnectionLostError``."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def digest(self, file: FileState, length: int) -> str:
+        """SHA-256 of the file's first ``length`` bytes; by reading them, where the host can't compute it."""
+        hasher = hashlib.sha256()
+        stream = self.stream(FileState(file.path, file.inode, length), 0)
+        try:
+            for chunk in stream:
+                hasher.update(chunk)
+        finally:
+            stream.close()
+        return hasher.hexdigest()

@@ -1,0 +1,400 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Reading an AOF through a shell on its host, as another user where ``become`` says so.
+
+Each request is one ``sh`` that gets a small script on its standard input, so nothing is left on the host, no file name
+or password stands in a command line, and the login shell may be any. The script needs the POSIX tools (busybox's do)
+and one of openssl, sha256sum, shasum and sha256. Its answer starts at a marker of its own: what rc files print before is skipped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import select
+import shlex
+import subprocess
+import time
+import typing as t
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import MANIFEST_SUFFIX
+from ansible_collections.redisops.tair.plugins.module_utils._errors import FetchError
+from ansible_collections.redisops.tair.plugins.plugin_utils._host import (
+    FileState,
+    Found,
+    Host,
+    SourceChangedError,
+    Stream,
+)
+from ansible_collections.redisops.tair.plugins.plugin_utils._ssh import ConnectionLostError, SshConnection
+
+# 'say' prints lines that start with the marker in $id: 'start' before what was asked for, 'wait' to show life,
+# 'error' with the reason, 'end' or 'short' after a stream.
+_COMMON = r"""
+exec 2>/dev/null
+LC_ALL=C; export LC_ALL
+say() { printf '%s\n' "$id $*"; }
+fail() { say "error $*"; exit 0; }
+
+# Sets inode and size of the file that $1 names or links to.
+state() {
+  line=$(ls -Llnid "$1" 2>&1) || fail "$line"
+  set -- $line
+  inode=$1 size=$6
+}
+
+# Opens the file whose inode is known. Where /proc has it, $from stays that very file, whatever happens to its name.
+open() {
+  [ -r "$file" ] || { state "$file"; fail "$file: Permission denied"; }
+  exec 5<"$file"
+  from=$file
+  [ -r /proc/self/fd/5 ] && from=/proc/self/fd/5
+  state "$from"
+  [ "$inode" = "$expected" ] || fail "$file: replaced"
+}
+
+# Bytes $1 to $1 + $2 of the file.
+if dd if=/dev/null iflag=skip_bytes,count_bytes count=1 >/dev/null; then
+  range() { dd if="$from" bs=1048576 iflag=skip_bytes,count_bytes skip="$1" count="$2"; }
+else
+  range() { tail -c "+$(($1 + 1))" "$from" | head -c "$2"; }
+fi
+
+# The fastest first: sha256sum is seven times slower than openssl where it was built without libcrypto.
+for hash in 'openssl dgst -sha256 -r' sha256sum 'shasum -a 256' 'sha256 -q' ''; do
+  case $($hash </dev/null) in e3b0c44298fc1c149afb*) break ;; esac
+done
+"""
+
+_FIND = r"""
+state "$src"
+if [ -d "$src" ]; then
+  [ -r "$src" ] && [ -x "$src" ] || fail "$src: Permission denied"
+  set -- "$src"/*.manifest
+  [ -e "$1" ] || set -- "$src"/*.aof
+  [ -e "$1" ] || fail "$src: holds no manifest and no .aof file"
+  [ $# = 1 ] || fail "$src: holds several AOFs: $*"
+  src=$1
+fi
+[ -f "$src" ] || fail "$src: is not a file"
+[ -r "$src" ] || fail "$src: Permission denied"
+say "start $src"
+case $src in *.manifest) cat "$src" ;; esac
+say end
+"""
+
+_STATES = r"""
+answer=
+for file in %s; do
+  state "$file"
+  [ -r "$file" ] || fail "$file: Permission denied"
+  answer="$answer $inode $size"
+done
+say "start$answer"
+"""
+
+_DIGEST = r"""
+open
+[ -n "$hash" ] || { say "start"; exit 0; }
+( while sleep 10 >/dev/null; do say wait || exit; done ) &
+beat=$!
+digest=$(range 0 "$length" | $hash)
+kill "$beat"
+say "start ${digest%% *}"
+"""
+
+_STREAM = r"""
+open
+say start
+exec 3>&1
+# tee writes to the network and to the hash: here, $(...) is the pipe that descriptor 4 duplicates.
+if [ -n "$hash" ] && [ "$(printf x | tee /dev/fd/4 4>&1 >/dev/null)" = x ]; then
+  digest=$(range "$offset" "$length" | tee /dev/fd/4 4>&1 >&3 | $hash)
+else
+  digest=
+  range "$offset" "$length"
+fi
+state "$from"
+[ "$size" -ge "$((offset + length))" ] || { say short; exit 0; }
+say "end ${digest%% *}"
+"""
+
+_START_LIMIT = 1 << 16  # bytes of rc-file noise that are looked through for the marker
+_LOGIN_WAIT = 30.0
+
+
+class Process(t.Protocol):
+    """A running command: ``read`` gives at least one byte, or nothing at the end."""
+
+    def send(self, data: bytes) -> None: ...
+    def end_input(self) -> None: ...
+    def read(self) -> bytes: ...
+    def close(self) -> None: ...
+
+
+class Become(t.Protocol):
+    """What is used of an Ansible become plugin. It is asked for one command at a time."""
+
+    name: str
+    success: str
+
+    def build_become_command(self, cmd: str, shell: t.Any) -> str: ...
+    def get_option(self, option: str) -> t.Any: ...
+    def check_password_prompt(self, b_output: bytes) -> bool: ...
+
+
+class NoShellError(FetchError):
+    """The account runs no commands; it may still have SFTP."""
+
+
+class ShellHost(Host):
+    """``start``: starts a command line; ``shell``: Ansible's shell plugin, which ``become`` wants."""
+
+    def __init__(
+        self, name: str, start: t.Callable[[str], Process], *, become: Become | None = None, shell: t.Any = None
+    ) -> None:
+        self.name = name
+        self._start = start
+        self._become = become
+        self._shell = shell
+
+    def reconnect(self) -> None:
+        """Every request is a process of its own; whoever gave ``start`` has what is to be made again."""
+
+    def close(self) -> None: ...
+
+    def find(self, path: str) -> Found:
+        marker = _marker()
+        answer, rest, process = self._request(_FIND, marker, src=path)
+        content, end, _rest = b"".join(_read_all(rest, process)).partition(f"{marker} end\n".encode())
+        if not end:
+            raise ConnectionLostError(f"{self.name} sent only a part of {answer}")
+        return Found(answer, content if answer.endswith(MANIFEST_SUFFIX) else None)
+
+    def states(self, paths: t.Sequence[str]) -> list[FileState]:
+        answer, _rest, process = self._request(_STATES % " ".join(shlex.quote(path) for path in paths))
+        process.close()
+        numbers = answer.split()
+        return [
+            FileState(path, inode, int(size))
+            for path, inode, size in zip(paths, numbers[::2], numbers[1::2], strict=True)
+        ]
+
+    def digest(self, file: FileState, length: int) -> str:
+        answer, _rest, process = self._request(_DIGEST, file=file.path, expected=file.inode, length=str(length))
+        process.close()
+        return answer or super().digest(file, length)
+
+    def stream(self, file: FileState, offset: int) -> Stream:
+        marker = _marker()
+        length = file.size - offset
+        _answer, rest, process = self._request(
+            _STREAM, marker, file=file.path, expected=file.inode, offset=str(offset), length=str(length)
+        )
+        return _ShellStream(self, process, marker, rest, length, file.path)
+
+    def _request(self, script: str, marker: str = "", **values: str) -> tuple[str, bytes, Process]:
+        """Run a script: what it says after ``start``, what has come after that line, and the process to read on from."""
+        marker = marker or _marker()
+        values["id"] = marker
+        assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
+        # In braces it is read to its end before anything of it runs.
+        text = f"{{\n{assignments}{_COMMON}{script}\nexit 0\n}}\n"
+        process = self._login()
+        try:
+            process.send(text.encode("utf-8", "surrogateescape"))
+            process.end_input()
+            answer, rest = self._await_start(process, marker)
+        except BaseException:
+            process.close()
+            raise
+        return answer, rest, process
+
+    def _login(self) -> Process:
+        """A shell that waits for its script, as the user who may read the files."""
+        if self._become is None:
+            return self._start("sh -s")
+        process = self._start(self._become.build_become_command("sh -s", self._shell))
+        try:
+            self._answer_prompt(process, self._become)
+        except BaseException:
+            process.close()
+            raise
+        return process
+
+    def _answer_prompt(self, process: Process, become: Become) -> None:
+        """The password goes out only when it is asked for: else the shell would take it for a command."""
+        seen, answered = b"", False
+        success = become.success.encode()
+        end = time.monotonic() + _LOGIN_WAIT
+        while success not in seen:
+            try:
+                data = process.read()
+            except ConnectionLostError as exc:
+                raise self._become_failed(become, seen) from exc
+            seen += data
+            if not data or len(seen) > _START_LIMIT or time.monotonic() > end:
+                raise self._become_failed(become, seen)
+            if become.check_password_prompt(seen.rpartition(b"\n")[2]):
+                if answered:
+                    raise self._become_failed(become, seen)
+                process.send(become.get_option("become_pass").encode() + b"\n")
+                seen, answered = b"", True
+
+    def _become_failed(self, become: Become, seen: bytes) -> FetchError:
+        told = _printable(seen)
+        return FetchError(
+            f"{self.name} can't become {become.get_option('become_user') or 'root'} by {become.name}: {told or 'no answer'}",
+            todo="Check become_user and ansible_become_password, and that the login user may run /bin/sh by it (sudo -l)",
+        )
+
+    def _await_start(self, process: Process, marker: str) -> tuple[str, bytes]:
+        seen = b""
+        tag = f"{marker} ".encode()
+        while True:
+            before, found, after = seen.partition(tag)
+            if found and b"\n" in after:
+                line, _newline, seen = after.partition(b"\n")
+                word, _blank, rest = line.decode("utf-8", "surrogateescape").partition(" ")
+                if word == "error":
+                    raise self._explain(rest)
+                if word == "start":
+                    return rest, seen
+                continue  # 'wait'
+            if len(before) > _START_LIMIT and not found:
+                raise FetchError(
+                    f"{self.name} prints without end at login: {_printable(before)}",
+                    todo="Let the account's rc files be silent when there is no terminal",
+                )
+            data = process.read()
+            if not data:
+                raise NoShellError(f"{self.name} runs no commands: {_printable(seen) or 'it printed nothing'}")
+            seen += data
+
+    def _explain(self, reason: str) -> FetchError:
+        reason = reason.removeprefix("ls: ").removeprefix("cannot access ")
+        if "denied" in reason:
+            return FetchError(
+                f"{self.name} may not read the AOF: {reason}",
+                todo="Set become: true (and become_user: redis, or root) for the task"
+                if self._become is None
+                else "Check become_user: it must be a user that may read the file and enter its directory",
+            )
+        if reason.endswith("replaced"):
+            return SourceChangedError(f"On {self.name} a file was replaced: {reason}")
+        return MissingFileError(
+            f"{self.name} has no AOF there: {reason}", todo="Check src; aof_info tells where the AOF is"
+        )
+
+
+class MissingFileError(SourceChangedError):
+    """A file is not there, or not any more."""
+
+
+class _ShellStream(Stream):
+    def __init__(self, host: ShellHost, process: Process, marker: str, first: bytes, length: int, path: str) -> None:
+        self._host, self._process, self._marker = host, process, marker.encode()
+        self._first, self._length, self._path = first, length, path
+
+    def close(self) -> None:
+        self._process.close()
+
+    def __iter__(self) -> t.Iterator[bytes]:
+        missing = self._length
+        data = self._first
+        recent = b""
+        while missing:
+            data = data or self._process.read()
+            if not data:
+                if recent.endswith(self._marker + b" short\n"):
+                    raise SourceChangedError(f"On {self._host.name} {self._path} became shorter than it was")
+                raise ConnectionLostError(f"The copy of {self._path} from {self._host.name} ended in the middle")
+            recent = (recent + data[-100:])[-100:]
+            chunk, data = data[:missing], data[missing:]
+            missing -= len(chunk)
+            yield chunk
+        trailer = b"".join(_read_all(data, self._process)).decode("ascii", "replace")
+        if self._marker.decode() + " end" not in trailer:
+            raise SourceChangedError(f"On {self._host.name} {self._path} became shorter than it was")
+        self.digest = trailer.partition(" end ")[2].strip() or None
+
+
+def _read_all(first: bytes, process: Process) -> t.Iterator[bytes]:
+    try:
+        yield first
+        while data := process.read():
+            yield data
+    finally:
+        process.close()
+
+
+def _marker() -> str:
+    return f"aof_fetch-{secrets.token_hex(8)}"
+
+
+def _printable(output: bytes) -> str:
+    """The end of what was printed, on one line."""
+    text = " ".join(output.decode("utf-8", "replace").split())
+    return "".join(char for char in text if char.isprintable())[-300:]
+
+
+class LocalProcess:
+    """A command on the control node."""
+
+    def __init__(self, command: str, *, silence: float) -> None:
+        self._silence = silence
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def send(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended: reading shows what it said
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+
+    def end_input(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def read(self) -> bytes:
+        assert self._process.stdout is not None
+        ready, _write, _error = select.select([self._process.stdout], [], [], self._silence)
+        if not ready:
+            raise ConnectionLostError(f"The control node's own shell printed nothing for {self._silence:g} s")
+        return os.read(self._process.stdout.fileno(), 1 << 20)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self.end_input()
+        self._process.stdout.close()  # it ends by itself when nobody reads it any more, under sudo too
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)
+
+
+def local_host(become: Become | None, shell: t.Any, *, silence: float) -> ShellHost:
+    return ShellHost(
+        "the control node", lambda command: LocalProcess(command, silence=silence), become=become, shell=shell
+    )
+
+
+class SshShellHost(ShellHost):
+    """A host behind an SSH connection, which ``connect`` makes again when it was lost."""
+
+    def __init__(self, connect: t.Callable[[], SshConnection], *, become: Become | None, shell: t.Any) -> None:
+        self._connect = connect
+        self.connection = connect()
+        super().__init__(str(self.connection), lambda command: self.connection.run(command), become=become, shell=shell)
+
+    def reconnect(self) -> None:
+        self.connection.close()
+        self.connection = self._connect()
+
+    def close(self) -> None:
+        self.connection.close()

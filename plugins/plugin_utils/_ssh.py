@@ -1,0 +1,312 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""One SSH connection to a host: made, verified, logged in, and its failures in words.
+
+It stands on paramiko's ``Transport``. The host key is checked by ``_known_hosts``, the login is done by ``_ssh_auth``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import socket
+import subprocess
+import time
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import missing_required_lib
+from ansible.module_utils.compat.version import LooseVersion
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, MissingLibraryError
+from ansible_collections.redisops.tair.plugins.plugin_utils._known_hosts import HostKey, known_types, verify
+from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_auth import log_in
+from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_settings import SshSettings, address
+
+MINIMUM_PARAMIKO = "3.5.0"  # documented in modules/aof_fetch.py and meta/ee-requirements.txt too
+
+try:
+    import paramiko
+except ImportError:
+    PARAMIKO_IMPORT_ERROR: str | None = traceback.format_exc()
+else:
+    PARAMIKO_IMPORT_ERROR = None
+
+#: paramiko prints warnings and tracebacks of its own thread unless its logger has a handler.
+_LOG = "redisops.tair.paramiko"
+logging.getLogger(_LOG).addHandler(logging.NullHandler())
+logging.getLogger(_LOG).propagate = False
+
+#: Twice as fast as paramiko's default, aes128-ctr with a MAC beside it.
+_FAST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+_GREETING = 30.0
+_KEEPALIVE = 15
+_READ = 1 << 20
+#: Bytes that the host may send ahead. More than 2 MB costs speed on a LAN; from 5 ms of round trip less does.
+_WINDOW_NEAR, _WINDOW_FAR, _FAR = 2 << 20, 16 << 20, 0.005
+
+
+class ConnectionLostError(ConnectError):
+    """A connection that was there has gone, or could not be made again this time: trying again may help."""
+
+
+def require_paramiko() -> None:
+    """Raise :class:`MissingLibraryError` unless a paramiko that we can work with is installed."""
+    if PARAMIKO_IMPORT_ERROR is not None:
+        raise MissingLibraryError(
+            missing_required_lib("paramiko", reason="to copy over SSH"),
+            todo="It is needed on the control node, for the Python that runs ansible-playbook",
+            exception=PARAMIKO_IMPORT_ERROR,
+        )
+    if LooseVersion(paramiko.__version__) < LooseVersion(MINIMUM_PARAMIKO):
+        raise MissingLibraryError(
+            f"paramiko {paramiko.__version__} is too old: {MINIMUM_PARAMIKO} or newer is needed",
+            todo="Upgrade it (pip install --upgrade paramiko) for the Python that runs ansible-playbook",
+        )
+
+
+class SshConnection:
+    """A logged-in connection. ``silence``: seconds without a byte after which it counts as lost.
+
+    The constructor raises :class:`ConnectError` where something is wrong, and :class:`ConnectionLostError` where the
+    host just does not answer.
+    """
+
+    def __init__(self, settings: SshSettings, *, silence: float = 60.0) -> None:
+        require_paramiko()
+        self.settings = settings
+        self.silence = silence
+        self.round_trip = float("inf")
+        """The shortest answer to an opened channel, in seconds."""
+        self._stack = contextlib.ExitStack()
+        try:
+            self._transport = self._connect()
+        except BaseException:
+            self._stack.close()  # a transport that is left open counts against the server's MaxStartups
+            raise
+
+    def __str__(self) -> str:
+        return str(self.settings)
+
+    def __enter__(self) -> SshConnection:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def run(self, command: str) -> ChannelProcess:
+        """Start a command by the login shell of the host. Raises :class:`ConnectionLostError`."""
+        with self._speaking("starting a command"):
+            channel = self._open_session()
+            channel.settimeout(self.silence)
+            channel.set_combine_stderr(True)
+            channel.exec_command(command)
+        return ChannelProcess(channel, self)
+
+    def sftp(self) -> paramiko.SFTPClient:
+        """An SFTP session. Raises :class:`ConnectError` where the host has none."""
+        try:
+            with self._speaking("starting SFTP"):
+                channel = self._open_session()
+                channel.settimeout(self.silence)
+                channel.invoke_subsystem("sftp")
+                return paramiko.SFTPClient(channel)
+        except ConnectionLostError as exc:
+            if self._transport.is_active():
+                raise ConnectError(f"{self} offers no SFTP: {exc.__cause__}") from exc
+            raise
+
+    def open_tcp(self, host: str, port: int) -> paramiko.Channel:
+        """A TCP connection that the host makes to ``host:port``. Raises :class:`ConnectError` where it can't."""
+        try:
+            return self._transport.open_channel(
+                "direct-tcpip", (host, port), ("127.0.0.1", 0), window_size=self._window, timeout=_GREETING
+            )
+        except paramiko.ChannelException as exc:
+            where = address(host, port)
+            if exc.code == 1:  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED
+                raise ConnectError(
+                    f"{self} forbids connections through it (to {where})",
+                    todo="Allow them there: AllowTcpForwarding and PermitOpen in its sshd_config",
+                ) from exc
+            raise ConnectError(
+                f"{self} can't connect to {where}: nothing listens there, or a firewall is between",
+                todo="Check the address, as it is seen from that host",
+            ) from exc
+        except (paramiko.SSHException, OSError, EOFError) as exc:
+            raise self._lost("opening a connection through it", exc) from exc
+
+    def warm_up(self) -> None:
+        """Open and close a session: only then sshd switches TCP's delay off, and small messages flow three times faster."""
+        with self._speaking("opening a session"):
+            self._open_session().close()
+
+    @property
+    def _window(self) -> int:
+        return _WINDOW_FAR if _FAR <= self.round_trip < float("inf") else _WINDOW_NEAR
+
+    def _open_session(self) -> paramiko.Channel:
+        start = time.monotonic()
+        channel = self._transport.open_session(window_size=self._window, timeout=self.silence)
+        self.round_trip = min(self.round_trip, time.monotonic() - start)
+        return channel
+
+    @contextlib.contextmanager
+    def _speaking(self, doing: str) -> t.Iterator[None]:
+        try:
+            yield
+        except (paramiko.SSHException, OSError, EOFError) as exc:
+            raise self._lost(doing, exc) from exc
+
+    def _lost(self, doing: str, exc: Exception) -> ConnectionLostError:
+        timed_out = isinstance(exc, TimeoutError)
+        reason = f"nothing came for {self.silence:g} s" if timed_out else str(exc) or type(exc).__name__
+        return ConnectionLostError(f"The SSH connection to {self} was lost while {doing}: {reason}")
+
+    def _connect(self) -> paramiko.Transport:
+        settings = self.settings
+        try:
+            transport = paramiko.Transport(self._socket())
+            self._stack.callback(transport.close)
+            transport.set_log_channel(_LOG)
+            greeting = max(_GREETING, settings.timeout)
+            transport.banner_timeout = transport.auth_timeout = greeting
+            _prefer(transport, known_types(settings))
+            transport.start_client(timeout=greeting)
+            shown = transport.get_remote_server_key()
+        except (paramiko.SSHException, OSError, EOFError) as exc:
+            raise connect_error(settings, exc) from exc
+        send_password = verify(HostKey(shown.get_name(), shown.asbytes()), settings)
+        try:
+            log_in(transport, settings, send_password=send_password)
+        except (OSError, EOFError) as exc:
+            raise connect_error(settings, exc) from exc
+        transport.set_keepalive(_KEEPALIVE)
+        return transport
+
+    def _socket(self) -> socket.socket | paramiko.Channel:
+        settings = self.settings
+        if settings.jump:
+            jump = self._stack.enter_context(SshConnection(settings.jump, silence=self.silence))
+            jump.warm_up()
+            return jump.open_tcp(settings.host, settings.port)
+        if settings.proxy_command:
+            return self._proxy_socket(settings.proxy_command)
+        error: OSError = OSError("no address")
+        for family, kind, protocol, _name, where in socket.getaddrinfo(
+            settings.host, settings.port, settings.address_family, socket.SOCK_STREAM
+        ):
+            try:
+                tcp = socket.socket(family, kind, protocol)
+                tcp.settimeout(settings.timeout)
+                tcp.connect(where)
+            except OSError as exc:
+                tcp.close()
+                error = exc
+            else:
+                self._stack.callback(tcp.close)
+                return tcp
+        raise error
+
+    def _proxy_socket(self, command: str) -> socket.socket:
+        """The other end of a ProxyCommand's standard input and output, which the user's shell runs as OpenSSH has it."""
+        ours, theirs = socket.socketpair()
+        self._stack.callback(ours.close)
+        with theirs:
+            process = subprocess.Popen(
+                [os.environ.get("SHELL") or "/bin/sh", "-c", f"exec {command}"],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._stack.callback(process.wait)
+        self._stack.callback(process.terminate)
+        return ours
+
+
+class ChannelProcess:
+    """A command on the host: what it is sent and what it prints, standard error included."""
+
+    def __init__(self, channel: paramiko.Channel, connection: SshConnection) -> None:
+        self._channel = channel
+        self._connection = connection
+
+    def send(self, data: bytes) -> None:
+        with self._connection._speaking("sending to it"):
+            self._channel.sendall(data)
+
+    def end_input(self) -> None:
+        with self._connection._speaking("sending to it"):
+            self._channel.shutdown_write()
+
+    def read(self) -> bytes:
+        """At least one byte; nothing at the end of what it prints. Raises :class:`ConnectionLostError`."""
+        with self._connection._speaking("reading from it"):
+            data = self._channel.recv(_READ)
+        if not data and not self._connection._transport.is_active():
+            raise ConnectionLostError(f"The SSH connection to {self._connection} was cut")
+        return data
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+def _prefer(transport: paramiko.Transport, known: t.Sequence[str]) -> None:
+    """Fast ciphers first; and of the host's keys one that is known."""
+    security = transport.get_security_options()
+    ciphers = [name for name in _FAST_CIPHERS if name in security.ciphers]
+    security.ciphers = [*ciphers, *(name for name in security.ciphers if name not in ciphers)]
+    algorithms = [
+        name
+        for kind in known
+        for name in (("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa") if kind == "ssh-rsa" else (kind,))
+        if name in security.key_types
+    ]
+    security.key_types = [*algorithms, *(name for name in security.key_types if name not in algorithms)]
+
+
+def connect_error(settings: SshSettings, exc: Exception) -> ConnectError:
+    """What a failed attempt to connect means, in words for the person who has to mend it."""
+    where = address(settings.host, settings.port)
+    way = (
+        f" (through {settings.jump})"
+        if settings.jump
+        else " (through the ProxyCommand)"
+        if settings.proxy_command
+        else ""
+    )
+    if isinstance(exc, socket.gaierror):
+        return ConnectError(f"The name {settings.host} can't be resolved: {exc.strerror}", todo="Check ansible_host")
+    if isinstance(exc, ConnectionRefusedError):
+        return ConnectionLostError(
+            f"{where} refuses the SSH connection: nothing listens there",
+            todo="Check ansible_host and ansible_port, and that sshd runs there",
+        )
+    if isinstance(exc, TimeoutError):
+        return ConnectionLostError(
+            f"{where}{way} did not answer within {settings.timeout:g} s",
+            todo="Check the address and the firewall between; ANSIBLE_TIMEOUT makes the wait longer",
+        )
+    if isinstance(exc, paramiko.ssh_exception.IncompatiblePeer):
+        return ConnectError(
+            f"{where}{way} and paramiko {paramiko.__version__} have no algorithm in common: {exc}",
+            todo="If its sshd is an old one that can only SHA-1, install 'paramiko<5' on the control node, or upgrade the sshd",
+        )
+    if isinstance(exc, OSError) and exc.errno not in (None, errno.ECONNRESET, errno.EPIPE):
+        return ConnectionLostError(
+            f"{where}{way} can't be reached: {exc.strerror}", todo="Check the address and the network"
+        )
+    return ConnectionLostError(
+        f"{where}{way} hung up before the SSH connection was made: {str(exc) or type(exc).__name__}",
+        todo="Check that it is an SSH port, that this address is let in (firewall, fail2ban, MaxStartups)"
+        + (", and that the ProxyCommand works by itself" if settings.proxy_command else ""),
+    )
