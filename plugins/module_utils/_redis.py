@@ -289,7 +289,7 @@ def config_get(client: redis.Redis, endpoint: Endpoint, name: str) -> str | None
     """The value of one parameter, or None where this version lacks it. Raises :class:`ConfigForbiddenError`."""
     try:
         with speaking_to(endpoint, f"reading the parameter {name}"):
-            values: dict[str, str] = client.config_get(name)
+            values = t.cast("dict[str, str]", client.config_get(name))
     except TairError as exc:
         raise _config_forbidden(endpoint, exc, "read") from exc
     return values.get(name)

@@ -16,21 +16,22 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-#: How long an error of this kind lasts: it ends by itself, or somebody has to act.
-Lasting = t.Literal["passing", "final"]
+#: What an error is about: this one command; the server or the account, so that the next command fails alike; or a
+#: state of the server that ends by itself.
+About = t.Literal["command", "server", "passing"]
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What an error reply means (``cause``), what to do next (``todo``), and whether waiting helps."""
+    """What an error reply means (``cause``), what to do next (``todo``), and what it is about."""
 
     cause: str
     todo: str
-    lasting: Lasting = "final"
+    about: About
 
 
-def _row(pattern: str, cause: str, todo: str, lasting: Lasting = "final") -> tuple[re.Pattern[str], Meaning]:
-    return re.compile(pattern, re.IGNORECASE), Meaning(cause, todo, lasting)
+def _row(pattern: str, cause: str, todo: str, about: About = "command") -> tuple[re.Pattern[str], Meaning]:
+    return re.compile(pattern, re.IGNORECASE), Meaning(cause, todo, about)
 
 
 _TABLE: tuple[tuple[re.Pattern[str], Meaning], ...] = (
@@ -38,21 +39,25 @@ _TABLE: tuple[tuple[re.Pattern[str], Meaning], ...] = (
         r"illegal address",
         "the client's address is not on the instance's whitelist",
         "Add the address this runs from to the instance's IP whitelist (console: Whitelist Settings), then run again",
+        "server",
     ),
     _row(
         r"^NOAUTH|Authentication required",
         "the server wants a password and none was given",
         "Set login_password; for an account that is not the default one, set login_user too or give 'user:password'",
+        "server",
     ),
     _row(
         r"^WRONGPASS|invalid password|invalid username-password",
         "the user or the password is wrong, or the user is disabled",
         "Check login_user and login_password; Tair takes 'password', 'user:password', or the two apart",
+        "server",
     ),
     _row(
         r"without any password configured|no password is set",
         "a password was given, and the server has none",
         "Leave login_password empty for this server",
+        "server",
     ),
     _row(
         r"^NOPERM|not support for normal user|has no permissions",
@@ -63,6 +68,7 @@ _TABLE: tuple[tuple[re.Pattern[str], Meaning], ...] = (
         r"^OOM",
         "the server is at its maxmemory; on a cluster one full shard is enough",
         "Choose a larger instance class or free memory on the target, then run again: the import resumes where it stopped",
+        "server",
     ),
     _row(
         r"^READONLY|^NOWRITE|^DISABLE",
@@ -74,6 +80,7 @@ _TABLE: tuple[tuple[re.Pattern[str], Meaning], ...] = (
         r"^MISCONF",
         "the server has stopped writes because it can't save to its own disk",
         "Free disk space on that server and look at its log, then run again",
+        "server",
     ),
     _row(r"^LOADING", "the server is loading its data set", "Wait until it is loaded, then run again", "passing"),
     _row(r"^BUSY ", "the server runs a long script", "Wait for it, or SCRIPT KILL it, then run again", "passing"),
@@ -109,6 +116,7 @@ _TABLE: tuple[tuple[re.Pattern[str], Meaning], ...] = (
         r"too big (inline|mbulk count) ?(request|string)?|unbalanced quotes|Protocol error",
         "the server was sent bytes that are no command, such as the RDB preamble of a hybrid AOF",
         "Set aof-use-rdb-preamble no on the source, rewrite the AOF and fetch it again",
+        "server",
     ),
     _row(
         r"unknown command|unknown subcommand",

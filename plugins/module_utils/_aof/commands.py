@@ -1,0 +1,94 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Where the keys stand in the commands that an AOF holds.
+
+Positions as in the servers' own command tables (``COMMAND INFO``: first key, last key, step), for the commands that
+write, and by their own rule for those whose keys move. A command that is not listed has one key, its first argument:
+true of all the others, modules' commands included.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Command
+
+_NO_KEYS = frozenset(
+    (
+        b"SELECT",
+        b"MULTI",
+        b"EXEC",
+        b"FLUSHALL",
+        b"FLUSHDB",
+        b"SWAPDB",
+        b"SCRIPT",
+        b"FUNCTION",
+        b"PUBLISH",
+        b"PING",
+    )
+)
+
+#: name: (first, last, step); a negative last counts from the end.
+_RANGES: dict[bytes, tuple[int, int, int]] = {
+    **dict.fromkeys((b"DEL", b"UNLINK", b"PFMERGE", b"SINTERSTORE", b"SUNIONSTORE", b"SDIFFSTORE"), (1, -1, 1)),
+    **dict.fromkeys((b"MSET", b"MSETNX"), (1, -1, 2)),
+    **dict.fromkeys((b"JSON.MSET", b"TS.MADD"), (1, -1, 3)),
+    **dict.fromkeys(
+        (
+            b"RENAME",
+            b"RENAMENX",
+            b"RPOPLPUSH",
+            b"LMOVE",
+            b"SMOVE",
+            b"COPY",
+            b"GEOSEARCHSTORE",
+            b"ZRANGESTORE",
+        ),
+        (1, 2, 1),
+    ),
+    b"BITOP": (2, -1, 1),
+    b"XGROUP": (2, 2, 1),
+}
+
+#: name: (keys before the count, position of the count, step of the keys after it).
+_COUNTED: dict[bytes, tuple[tuple[int, ...], int, int]] = {
+    **dict.fromkeys((b"ZUNIONSTORE", b"ZINTERSTORE", b"ZDIFFSTORE"), ((1,), 2, 1)),
+    **dict.fromkeys((b"EVAL", b"EVALSHA", b"FCALL"), ((), 2, 1)),
+    b"MSETEX": ((), 1, 2),
+}
+
+#: Commands with one key and possibly a second one after one of these words.
+_STORE_WORDS: dict[bytes, tuple[bytes, ...]] = {
+    b"SORT": (b"STORE",),
+    b"GEORADIUS": (b"STORE", b"STOREDIST"),
+    b"GEORADIUSBYMEMBER": (b"STORE", b"STOREDIST"),
+}
+
+
+def key_positions(command: Command) -> t.Sequence[int]:
+    """Where in ``command`` its keys stand; empty for commands without keys. The name may be in any case."""
+    name = command[0].upper()
+    count = len(command)
+    if name in _NO_KEYS or count < 2:
+        return ()
+    if name in _RANGES:
+        first, last, step = _RANGES[name]
+        return range(first, (count + last if last < 0 else min(last, count - 1)) + 1, step)
+    if name in _COUNTED:
+        before, position, step = _COUNTED[name]
+        keys = int(command[position]) if position < count and command[position].isdigit() else 0
+        return (*before, *range(position + 1, min(position + 1 + keys * step, count), step))
+    if name in _STORE_WORDS:
+        stored = [at + 1 for at in range(2, count - 1) if command[at].upper() in _STORE_WORDS[name]]
+        return (1, *stored[-1:])
+    return (1,)
+
+
+def first_key(command: Command) -> bytes | None:
+    """The first key of a command, to name it in a message; None where it has none."""
+    positions = key_positions(command)
+    return command[positions[0]] if positions else None

@@ -1,0 +1,416 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""From the bytes of an AOF to its commands: exact to the byte, whatever the values hold.
+
+Two framers read the same grammar. :func:`parse_command` is the reference, in plain Python: it knows the exact place of
+every fault. hiredis is several times faster and does the bulk of the work where it is installed; whatever it stumbles
+over is read again by the reference, which then names the offset and what was expected there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
+
+try:
+    import hiredis
+except ImportError:
+    hiredis = None  # type: ignore[assignment]
+
+#: A command: its name and its arguments, as raw bytes.
+Command = t.List[bytes]
+
+#: hiredis moves the rest of its buffer at every kilobyte consumed: small feeds are four times faster than large ones.
+_FEED_BYTES = 16 * 1024
+#: The longest header line (``*N`` or ``$N``) or annotation that makes sense; what has no line end by then is corrupt.
+_MAX_HEADER = 32
+_MAX_ANNOTATION = 1024
+#: From this size on a command is not held in memory but passed on as a range of the file.
+LARGE_COMMAND = 256 * 1024
+#: A value no server accepts: ``proto-max-bulk-len`` can be raised, but RESP lengths stay below this.
+_MAX_BULK = 1 << 40
+
+_ARRAY = ord("*")
+_BULK = ord("$")
+_ANNOTATION = ord("#")
+
+
+class BadFrame(Exception):
+    """The bytes at ``offset`` (in the buffer or file that was read) are not ``expected``."""
+
+    def __init__(self, offset: int, expected: str) -> None:
+        super().__init__(offset, expected)
+        self.offset = offset
+        self.expected = expected
+
+
+def encode(command: t.Iterable[bytes]) -> bytes:
+    """A command as the protocol and the AOF write it."""
+    args = list(command)
+    return b"*%d\r\n" % len(args) + b"".join([b"$%d\r\n%b\r\n" % (len(arg), arg) for arg in args])
+
+
+#: What an argument of this length takes in the file: ``$LENGTH\r\nVALUE\r\n``.
+_BULK_SIZE = [length + len(str(length)) + 5 for length in range(4096)]
+_BULK_SIZE_OF = _BULK_SIZE.__getitem__
+_ARRAY_SIZE = [len(str(count)) + 3 for count in range(1024)]
+
+
+def encoded_size(command: Command) -> int:
+    """Bytes that the command takes in the file."""
+    try:
+        return _ARRAY_SIZE[len(command)] + sum(map(_BULK_SIZE_OF, map(len, command)))
+    except IndexError:
+        return len(str(len(command))) + 3 + sum(len(arg) + len(str(len(arg))) + 5 for arg in command)
+
+
+@dataclass
+class Block:
+    """Whole commands that follow each other in a file from ``start`` to ``end``, without annotations between them.
+
+    ``data`` are the bytes, ``commands`` the same parsed, ``sizes`` the bytes each of them takes in ``data``.
+    """
+
+    start: int
+    data: bytes
+    commands: list[Command]
+    sizes: list[int]
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.data)
+
+
+@dataclass(frozen=True)
+class LargeCommand:
+    """A whole command that is too large to hold, from ``start`` to ``end`` of the file."""
+
+    start: int
+    end: int
+    name: bytes
+    key: bytes
+    """The first argument (its first 512 bytes); empty where there is none."""
+    args: int
+    """How many arguments there are, the name included."""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A line such as ``#TS:1700000000`` between two commands. It is not a command and is never sent."""
+
+    start: int
+    end: int
+    text: bytes
+
+    @property
+    def timestamp(self) -> int | None:
+        """Seconds since the epoch, for ``#TS:`` annotations."""
+        match = re.fullmatch(rb"#TS:(\d+)", self.text)
+        return int(match[1]) if match else None
+
+
+Frame = t.Union[Block, LargeCommand, Annotation]
+
+
+def _header(buffer: bytes, position: int, kind: int, expected: str) -> tuple[int, int] | None:
+    """The number in a ``*N`` or ``$N`` line at ``position`` and where the line ends; None if the bytes end first."""
+    if position >= len(buffer):
+        return None
+    if buffer[position] != kind:
+        raise BadFrame(position, expected)
+    end = buffer.find(b"\r\n", position + 1, position + _MAX_HEADER)
+    digits = buffer[position + 1 : end] if end >= 0 else buffer[position + 1 : position + _MAX_HEADER].rstrip(b"\r")
+    if end < 0 and len(buffer) - position < _MAX_HEADER and (not digits or digits.isdigit()):
+        return None
+    if end < 0 or not digits.isdigit() or int(digits) > _MAX_BULK:
+        raise BadFrame(position, expected)
+    return int(digits), end + 2
+
+
+def parse_command(buffer: bytes, position: int = 0) -> tuple[Command, int] | None:
+    """The command at ``position`` and where the next one starts; None where the bytes end before the command does.
+
+    Raises :class:`BadFrame` with an offset into ``buffer``.
+    """
+    header = _header(buffer, position, _ARRAY, "'*' and a number of arguments")
+    if header is None:
+        return None
+    count, position = header
+    if count == 0:
+        raise BadFrame(position - 4, "a command with at least one argument")
+    command: Command = []
+    while len(command) < count:
+        header = _header(buffer, position, _BULK, "'$' and the length of an argument")
+        if header is None:
+            return None
+        length, start = header
+        position = start + length + 2
+        line_end = buffer[start + length : position]
+        if not b"\r\n".startswith(line_end):
+            raise BadFrame(start + length, f"the end of an argument of {length} bytes (CR LF)")
+        if position > len(buffer):
+            return None
+        command.append(buffer[start : start + length])
+    return command, position
+
+
+class _ReferenceFramer:
+    """Frames by :func:`parse_command`. Faults are left for the caller to find: ``take`` just stops there."""
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+        self._position = 0
+
+    def take(self, data: bytes, fed: int, cut: int) -> bool:
+        """Go on to ``cut``; whether that is where a command ends. ``data[:fed]`` has been taken before."""
+        data = data[:cut]
+        while self._position < cut:
+            try:
+                parsed = parse_command(data, self._position)
+            except BadFrame:
+                return False
+            if parsed is None:
+                return False
+            command, self._position = parsed
+            self.commands.append(command)
+        return self._position == cut
+
+
+class _HiredisFramer:
+    """Frames by hiredis, the same face as :class:`_ReferenceFramer`."""
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+        self._reader = hiredis.Reader()
+        self._broken = False
+
+    def take(self, data: bytes, fed: int, cut: int) -> bool:
+        if self._broken:
+            return False
+        reader, commands = self._reader, self.commands
+        try:
+            for start in range(fed, cut, _FEED_BYTES):
+                reader.feed(data[start : min(start + _FEED_BYTES, cut)])
+                commands.extend(iter(reader.gets, False))
+            if reader.has_data():
+                return False
+            # An empty buffer is no proof yet: the cut may be between two arguments. A reply of one's own tells:
+            # at the end of a command it comes out as it is, inside of one it becomes an argument.
+            reader.feed(b":1\r\n")
+            if reader.gets() == 1:
+                return True
+        except hiredis.ProtocolError:
+            pass
+        self._broken = True
+        return False
+
+
+class Frames:
+    """The frames of one file from ``start`` to ``end`` (offsets; ``start`` must be where a command begins).
+
+    Iterating gives :class:`Block`, :class:`LargeCommand` and :class:`Annotation` in file order. A block is about
+    ``block_bytes`` long. Corruption raises :class:`AofFormatError` after everything before it has been given.
+    At the end ``complete`` is the offset up to which whole commands were found: less than ``end`` where the last
+    command is cut off.
+
+    The file is read by ``os.pread`` and must not shrink meanwhile. Memory is bounded by ``block_bytes`` and
+    :data:`LARGE_COMMAND`, whatever the commands' sizes.
+    """
+
+    def __init__(
+        self, fd: int, start: int, end: int, *, where: str, block_bytes: int = 64 * 1024, use_hiredis: bool = True
+    ) -> None:
+        self._fd = fd
+        self._end = end
+        self._where = where
+        self._block_bytes = block_bytes
+        self._framer = _HiredisFramer if use_hiredis and hiredis is not None else _ReferenceFramer
+        self.complete = start
+
+    def __iter__(self) -> t.Iterator[Frame]:
+        data = b""  # from self.complete on, where a command begins
+        framer, fed = self._framer(), 0
+        while True:
+            read = self._read(self.complete + len(data), self._block_bytes)
+            data += read
+            at_end = self.complete + len(data) >= self._end
+            if not data:
+                return
+            if data[0] == _ANNOTATION:
+                annotation = self._annotation(data, at_end)
+                if annotation is not None:
+                    yield annotation
+                    data = data[annotation.end - self.complete :]
+                    self.complete = annotation.end
+                elif at_end:
+                    return
+                continue
+            for cut in _cuts(data, fed, at_end):
+                boundary = framer.take(data, fed, cut)
+                fed = cut
+                if boundary:
+                    yield from self._block(data[:cut], framer.commands)
+                    data, framer, fed = data[cut:], self._framer(), 0
+                    break
+            else:
+                whole = sum(map(_safe_size, framer.commands))
+                if at_end or len(data) - whole > LARGE_COMMAND or self._declares_large(data, whole):
+                    yield from self._block(data[:whole], framer.commands)
+                    large = self._large_command(self.complete)
+                    if large is None:
+                        return
+                    yield large
+                    self.complete = large.end
+                    data, framer, fed = b"", self._framer(), 0
+
+    def _read(self, offset: int, size: int) -> bytes:
+        size = min(size, self._end - offset)
+        if size <= 0:
+            return b""
+        read = os.pread(self._fd, size, offset)
+        if not read:
+            raise AofFormatError(
+                f"{self._where} became shorter while it was read: it ends at {offset}, {self._end} bytes were expected",
+                todo="Fetch the AOF again",
+                offset=offset,
+            )
+        return read
+
+    def _block(self, data: bytes, commands: list[Command]) -> t.Iterator[Block]:
+        """One block, once it is certain that its bytes are these commands and nothing else."""
+        if not data and not commands:
+            return
+        sizes = list(map(_safe_size, commands))
+        fault: BadFrame | None = None
+        if sum(sizes) != len(data):
+            commands, sizes, fault = _parse_whole(data)
+            data = data[: sum(sizes)]
+        start = self.complete
+        if data:
+            block = Block(start, data, commands, sizes)
+            self.complete = block.end
+            yield block
+        if fault is not None:
+            raise self._corrupt(start + fault.offset, fault.expected)
+
+    def _annotation(self, data: bytes, at_end: bool) -> Annotation | None:
+        """The annotation that ``data`` starts with; None where more bytes are needed to see its end."""
+        line_end = data.find(b"\n", 0, _MAX_ANNOTATION)
+        if line_end >= 0:
+            return Annotation(self.complete, self.complete + line_end + 1, data[:line_end].rstrip(b"\r"))
+        if len(data) >= _MAX_ANNOTATION:
+            raise self._corrupt(self.complete, f"an annotation line of at most {_MAX_ANNOTATION} bytes")
+        return None
+
+    def _declares_large(self, data: bytes, position: int) -> bool:
+        """Whether the command cut off at the end of ``data`` says that it is large: no need to read it to know."""
+        try:
+            header = _header(data, position, _ARRAY, "")
+            while header is not None:
+                length, start = header
+                if data[position] == _BULK:
+                    if length > LARGE_COMMAND:
+                        return True
+                    start += length + 2
+                position = start
+                header = _header(data, position, _BULK, "")
+        except BadFrame:
+            return True
+        return False
+
+    def _large_command(self, position: int) -> LargeCommand | None:
+        """Walk over the command at ``position`` by its lengths; None where the file ends before it does."""
+        start, window, window_start = position, b"", position
+
+        def header(at: int, kind: int, expected: str) -> tuple[int, int] | None:
+            nonlocal window, window_start
+            if not window_start <= at <= window_start + len(window) - _MAX_HEADER:
+                window, window_start = self._read(at, 4096), at
+            try:
+                found = _header(window, at - window_start, kind, expected)
+            except BadFrame as exc:
+                raise self._corrupt(window_start + exc.offset, exc.expected) from None
+            return None if found is None else (found[0], found[1] + window_start)
+
+        array = header(position, _ARRAY, "'*' and a number of arguments")
+        if array is None:
+            return None
+        count, position = array
+        if count == 0:
+            raise self._corrupt(start, "a command with at least one argument")
+        first: list[bytes] = []
+        for _index in range(count):
+            bulk = header(position, _BULK, "'$' and the length of an argument")
+            if bulk is None:
+                return None
+            length, value = bulk
+            position = value + length + 2
+            line_end = (
+                window[value + length - window_start : position - window_start]
+                if position <= window_start + len(window)
+                else self._read(value + length, 2)
+            )
+            if not b"\r\n".startswith(line_end):
+                raise self._corrupt(value + length, f"the end of an argument of {length} bytes (CR LF)")
+            if position > self._end:
+                return None
+            if len(first) < 2:
+                first.append(self._read(value, min(length, 512)))
+        return LargeCommand(start, position, first[0], first[1] if len(first) > 1 else b"", count)
+
+    def _corrupt(self, offset: int, expected: str) -> AofFormatError:
+        return AofFormatError(
+            f"{self._where} is damaged at byte {offset}: {expected} was expected there, "
+            f"found {self._read(offset, 16)!r}",
+            todo="Fetch the AOF again, or rewrite it on the source (redis-check-aof tells the same of the source's file)",
+            offset=offset,
+        )
+
+
+def _safe_size(command: t.Any) -> int:
+    """As :func:`encoded_size`; what is no command (hiredis reads any reply) has a size that fits nowhere."""
+    try:
+        return encoded_size(command)
+    except TypeError:
+        return -(1 << 40)
+
+
+def _parse_whole(data: bytes) -> tuple[list[Command], list[int], BadFrame | None]:
+    """The commands of ``data`` by the reference, their sizes, and the fault that ends them where there is one."""
+    commands: list[Command] = []
+    sizes: list[int] = []
+    position = 0
+    try:
+        while position < len(data):
+            parsed = parse_command(data, position)
+            if parsed is None:
+                raise BadFrame(position, "a whole command")
+            commands.append(parsed[0])
+            sizes.append(parsed[1] - position)
+            position = parsed[1]
+    except BadFrame as exc:
+        return commands, sizes, exc
+    return commands, sizes, None
+
+
+def _cuts(data: bytes, fed: int, at_end: bool) -> t.Iterator[int]:
+    """Offsets after ``fed`` where a block may end, in order: before what looks like an annotation, at the last command."""
+    position = max(fed - 1, 0)
+    last = len(data) if at_end else data.rfind(b"\r\n*") + 2
+    while True:
+        position = data.find(b"\r\n#", position)
+        if position < 0 or position + 2 > last:
+            break
+        position += 2
+        if position > fed:
+            yield position
+    if last > max(fed, 1):
+        yield last

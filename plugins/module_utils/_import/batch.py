@@ -1,0 +1,74 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""What travels together: a stretch of the AOF as one request."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Command
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
+from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
+from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Buffer, Request
+
+_COPY_BYTES = 256 * 1024
+
+chain = itertools.chain.from_iterable
+
+
+@dataclass
+class Batch(Request):
+    """Commands of the AOF from position ``start`` to ``end`` and how they are sent."""
+
+    start: int = 0
+    end: int = 0
+    commands: int = 0
+    """Commands of the AOF, however they travel; its own MULTI and EXEC count."""
+    database_before: int = 0
+    database: int = 0
+    """Selected after it."""
+    starts_key: bool = False
+    """Plain only: whether a key begins at ``start``, so that the position can be a checkpoint."""
+    gathered: int = 0
+    """How many replies at the beginning answer an MSET; the others answer the commands that are no plain SET."""
+    answers: list[int | None] | None = None
+    """Which of the commands each reply answers; None for a command of ours. Not set where nothing was added."""
+
+
+class FileRange:
+    """Bytes of a file, read as they are sent."""
+
+    def __init__(self, part: Part, start: int, end: int) -> None:
+        self._part = part
+        self._start = start
+        self._end = end
+
+    def __iter__(self) -> t.Iterator[Buffer]:
+        offset = self._start
+        while offset < self._end:
+            data = os.pread(self._part.fd, min(_COPY_BYTES, self._end - offset), offset)
+            if not data:
+                raise AofFormatError(f"{self._part.path} became shorter while it was read", todo="Fetch the AOF again")
+            yield data
+            offset += len(data)
+
+
+@dataclass
+class Cursor:
+    """Where the stream of commands is: what must be known of everything before."""
+
+    position: int
+    database: int
+    key: bytes | None = None
+    """Of the last command (plain only)."""
+
+
+def selected_database(command: Command, current: int) -> int:
+    return int(command[1]) if command[0].upper() == b"SELECT" and len(command) == 2 else current

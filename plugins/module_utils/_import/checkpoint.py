@@ -1,0 +1,110 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""How far an import is, kept in the target itself, so that any later run can go on from there.
+
+All imports into a target share one hash, a field each. In the transactions that carry incr files the record is
+written by the same EXEC as the data; between the commands of a base file it only ever names a position whose
+replies have all come back. It is written in whatever database is selected: the furthest of them counts.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import asdict, dataclass, replace
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import encode
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof
+from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX
+
+if t.TYPE_CHECKING:
+    import redis
+
+#: The one key of the target that this collection adds while an import is under way.
+KEY = CHECKPOINT_PREFIX + b"imports"
+
+_VERSION = 1
+_HEAD_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything before ``position`` is in the target; nothing after ``position + zone`` is."""
+
+    id: str
+    """Name of the import, random."""
+    head: int
+    """Bytes at the beginning of the AOF by which it is recognised: its rewritten part, or its first 64 KB."""
+    head_crc: int
+    rewritten: int
+    """How many bytes at the beginning were taken to be written by a rewrite."""
+    position: int = 0
+    crc: int = 0
+    """Of everything before ``position``; only kept up past the rewritten part."""
+    zone: int = 0
+    """Bytes after ``position`` that may be applied in part. Only in the rewritten part; 0 in transactions."""
+    db: int = 0
+    """The database selected at ``position``."""
+    commands: int = 0
+    errors: int = 0
+
+    def command(self) -> bytes:
+        """The command that writes it, as bytes to send."""
+        value = json.dumps({"v": _VERSION, **asdict(self)}, separators=(",", ":"))
+        return encode((b"HSET", KEY, self.id.encode(), value.encode()))
+
+    def names(self, aof: OpenAof) -> bool:
+        """Whether it was written by an import of this AOF: same beginning, same bytes up to the position."""
+        if aof.size < max(self.head, self.position) or aof.checksum(self.head) != self.head_crc:
+            return False
+        if self.position <= self.rewritten:
+            return True
+        return aof.checksum(self.position) == self.crc
+
+    def at(self, position: int, **changes: t.Any) -> Checkpoint:
+        return replace(self, position=position, **changes)
+
+
+def new_checkpoint(aof: OpenAof, name: str) -> Checkpoint:
+    """The first checkpoint of an import: nothing applied yet."""
+    head = aof.rewritten_size or min(aof.size, _HEAD_BYTES)
+    return Checkpoint(id=name, head=head, head_crc=aof.checksum(head), rewritten=aof.rewritten_size)
+
+
+def read_checkpoints(client: redis.Redis, databases: t.Iterable[int]) -> dict[str, Checkpoint]:
+    """The imports under way in a target: the furthest checkpoint of each. Leaves database 0 selected."""
+    found: dict[str, Checkpoint] = {}
+    for database in databases:
+        client.select(database)
+        for value in client.hgetall(KEY).values():
+            checkpoint = _parse(value)
+            if checkpoint is None:
+                continue
+            known = found.get(checkpoint.id)
+            if known is None or known.position < checkpoint.position:
+                found[checkpoint.id] = checkpoint
+    client.select(0)
+    return found
+
+
+def remove_checkpoint(client: redis.Redis, databases: t.Iterable[int], name: str) -> None:
+    """Forget one import. Leaves database 0 selected."""
+    for database in databases:
+        client.select(database)
+        client.hdel(KEY, name)
+    client.select(0)
+
+
+def _parse(value: bytes | str) -> Checkpoint | None:
+    """None for what another version of the collection wrote."""
+    try:
+        fields = json.loads(value)
+        if fields.pop("v") != _VERSION:
+            return None
+        return Checkpoint(**fields)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None

@@ -1,0 +1,307 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The import of one AOF into one standalone target: exactly once, whatever happens on the way.
+
+Whatever goes wrong on the connection is met in one way: connect again, read the checkpoint, go on from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+import typing as t
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Annotation, Frame, Frames
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof
+from ansible_collections.redisops.tair.plugins.module_utils._errors import (
+    AofFormatError,
+    ConnectError,
+    ImportFailedError,
+    TargetStateError,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import (
+    KEY,
+    new_checkpoint,
+    read_checkpoints,
+    remove_checkpoint,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import ConnectionLost, Pipe, Request
+from ansible_collections.redisops.tair.plugins.module_utils._import.plain import send_plain
+from ansible_collections.redisops.tair.plugins.module_utils._import.session import (
+    Options,
+    Outcome,
+    PassingState,
+    Progress,
+    Rewind,
+    Session,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._import.transactions import send_transactions
+from ansible_collections.redisops.tair.plugins.module_utils._redis import (
+    Endpoint,
+    ServerFacts,
+    connect,
+    connected_socket,
+    server_facts,
+    speaking_to,
+)
+
+if t.TYPE_CHECKING:
+    import redis
+
+
+def import_aof(
+    aof: OpenAof,
+    endpoint: Endpoint,
+    options: Options,
+    report: t.Callable[[Progress], None] = lambda _progress: None,
+) -> Outcome:
+    """Import ``aof`` into the server at ``endpoint``.
+
+    Raises a :class:`TairError` that says how far the target is; a later call goes on from there.
+    """
+    session = Session(aof, endpoint, options, new_checkpoint(aof, secrets.token_hex(8)), report)
+    outcome, started = session.outcome, time.monotonic()
+    client = connect(endpoint, timeout=options.timeout)
+    before = server_facts(client, endpoint)
+    _check_target(session, before)
+    with speaking_to(endpoint, "looking for the checkpoint of an earlier import"):
+        _choose_start(session, client, before)
+        session.round_trip = _round_trip(client)
+    client.close()
+    began_at = session.checkpoint.position
+    end = _stream_to_the_end(session)
+    outcome.position = session.checkpoint.position
+    outcome.bytes = outcome.position - began_at
+    outcome.truncated_bytes = aof.size - end if end is not None else 0
+    client = connect(endpoint, timeout=options.timeout)
+    after = server_facts(client, endpoint)
+    _check_evictions(session, before, after)
+    if not options.keep_checkpoint:
+        with speaking_to(endpoint, "removing the checkpoint"):
+            remove_checkpoint(client, after.keyspace, session.checkpoint.id)
+    client.close()
+    outcome.elapsed = time.monotonic() - started
+    return outcome
+
+
+def _check_target(session: Session, facts: ServerFacts) -> None:
+    """Refuse what can't be imported into, before the first byte."""
+    endpoint, aof = session.endpoint, session.aof
+    nothing = f"Nothing was changed on {endpoint}"
+    if facts.mode == "cluster":
+        raise TargetStateError(
+            f"{endpoint} is a node of a cluster, and this version imports into standalone targets only",
+            changed=nothing,
+            todo="Give the address of a standalone instance",
+        )
+    if facts.role == "slave":
+        raise TargetStateError(f"{endpoint} is a replica", changed=nothing, todo="Give the address of its primary")
+    room = max(facts.maxmemory - facts.used_memory, 0)
+    evicts = facts.maxmemory and facts.eviction_policy not in ("", "noeviction")
+    if evicts and room < aof.size and not session.options.allow_eviction:
+        raise TargetStateError(
+            f"{endpoint} would evict keys: its maxmemory-policy is {facts.eviction_policy}, {room:,} bytes are free "
+            f"below its maxmemory, and the AOF has {aof.size:,} bytes",
+            changed=nothing,
+            todo="Choose a larger instance class, set maxmemory-policy noeviction, or accept the loss by name: "
+            "allow_eviction=true",
+        )
+
+
+def _choose_start(session: Session, client: redis.Redis, facts: ServerFacts) -> None:
+    """Go on with an earlier import of this AOF, or begin a new one where the target may take it."""
+    endpoint, options, aof = session.endpoint, session.options, session.aof
+    nothing = f"Nothing was changed on {endpoint}"
+    underway = read_checkpoints(client, facts.keyspace)
+    ours = [checkpoint for checkpoint in underway.values() if checkpoint.names(aof)]
+    if ours and options.resume:
+        checkpoint = max(ours, key=lambda found: found.position)
+        if checkpoint.position < checkpoint.rewritten != aof.rewritten_size:
+            raise TargetStateError(
+                f"An earlier import of this AOF into {endpoint} was told that its first {checkpoint.rewritten} "
+                f"bytes are the work of a rewrite; now it is {aof.rewritten_size}",
+                changed=nothing,
+                todo=f"Import with aof_base_size={checkpoint.rewritten}",
+            )
+        if checkpoint.errors and options.stop_at_error:
+            raise TargetStateError(
+                f"An earlier import of this AOF into {endpoint} met {checkpoint.errors} errors in its first "
+                f"{checkpoint.position} bytes: what these commands do is missing there",
+                changed=nothing,
+                todo="Begin again with if_not_empty=flush and resume=false, or go on all the same: on_error=continue",
+            )
+        session.checkpoint = checkpoint
+        session.outcome.resumed_from = checkpoint.position
+        session.outcome.commands = checkpoint.commands
+        session.outcome.errors.count = checkpoint.errors
+        return
+    keys = _keys_of_others(client, facts)
+    if (keys or underway) and options.if_not_empty == "flush":
+        client.flushall()
+        session.outcome.changed = True
+    elif keys and options.if_not_empty == "fail":
+        unfinished = ", some of them by an unfinished import of another AOF" if underway else ""
+        raise TargetStateError(
+            f"{endpoint} is not empty: it holds {keys} keys{unfinished}",
+            changed=nothing,
+            todo="Check that it is the right target. To import all the same: if_not_empty=append adds to what is there, "
+            "if_not_empty=flush deletes all of it first",
+            keys_in_target=keys,
+        )
+
+
+def _keys_of_others(client: redis.Redis, facts: ServerFacts) -> int:
+    """Keys in the target, our own checkpoints not counted. Leaves database 0 selected."""
+    keys = 0
+    for database, count in facts.keyspace.items():
+        client.select(database)
+        keys += count - int(client.exists(KEY))
+    client.select(0)
+    return keys
+
+
+def _stream_to_the_end(session: Session) -> int | None:
+    """Stream until the end is confirmed, through lost connections and passing states of the target.
+
+    Returns the position where the AOF's whole commands end; None where ``until`` ended it before.
+    """
+    failing_since, delay = time.monotonic(), 0.1
+    while True:
+        at = session.checkpoint.position
+        try:
+            with _connected(session) as pipe:
+                return _stream(session, pipe)
+        except Rewind:
+            continue
+        except (ConnectionLost, ConnectError, PassingState) as exc:
+            if session.checkpoint.position > at:
+                failing_since, delay = time.monotonic(), 0.1
+            if time.monotonic() - failing_since > session.options.timeout:
+                raise session.failed(
+                    f"{session.endpoint} could not be written to for {session.options.timeout:g} s: {exc}"
+                ) from exc
+            session.outcome.reconnects += 1
+        time.sleep(delay)
+        delay = min(delay * 2, 5.0)
+
+
+@contextlib.contextmanager
+def _connected(session: Session) -> t.Iterator[Pipe[Request]]:
+    """A pipeline to the target, with the session at the place that the checkpoint in the target names."""
+    endpoint, options = session.endpoint, session.options
+    client = connect(endpoint, timeout=options.timeout)
+    try:
+        facts = server_facts(client, endpoint)
+        with speaking_to(endpoint, "reading the checkpoint"):
+            found = read_checkpoints(client, facts.keyspace).get(session.checkpoint.id)
+            if found is not None:
+                session.checkpoint = found
+            elif session.checkpoint.position or session.checkpoint.zone:
+                raise ImportFailedError(
+                    f"The checkpoint of this import is no longer in {endpoint}: it was emptied meanwhile, or has lost "
+                    "data in a restart",
+                    changed=f"{endpoint} holds an unknown part of the data",
+                    todo="Import again from the beginning: if_not_empty=flush",
+                )
+            client.select(session.checkpoint.db)
+        session.outcome.errors.back_to(session.checkpoint.position, session.checkpoint.errors)
+        session.outcome.commands = session.checkpoint.commands
+        session.outcome.databases.add(session.checkpoint.db)
+        yield Pipe(
+            connected_socket(client),
+            window=options.window_bytes,
+            timeout=options.timeout,
+            pace=_pace(options.rate_limit),
+        )
+    finally:
+        client.close()
+
+
+def _stream(session: Session, pipe: Pipe[Request]) -> int | None:
+    for part in session.aof.parts:
+        start = max(session.checkpoint.position, part.position)
+        if start >= part.position + part.size and part.size:
+            continue
+        frames = Frames(part.fd, part.offset_of(start), part.end, where=str(part.path))
+        limited = _Until(frames, session.options.until)
+        send = send_plain if part.rewritten else send_transactions
+        try:
+            send(session, pipe, part, limited)
+        except AofFormatError as exc:
+            exc.changed = session.state()
+            raise
+        if limited.reached:
+            return None
+        end = max(session.checkpoint.position, part.position)
+        if end < part.position + part.size and not part.last:
+            raise AofFormatError(
+                f"{part.path} is cut off at byte {part.offset_of(end)}, and more of the AOF follows it",
+                changed=session.state(),
+                todo="Fetch the AOF again",
+            )
+    return max(session.checkpoint.position, part.position)
+
+
+class _Until:
+    """Frames up to the first annotation later than ``until``; ``reached`` tells whether there was one."""
+
+    def __init__(self, frames: t.Iterable[Frame], until: int | None) -> None:
+        self._frames = frames
+        self._until = until
+        self.reached = False
+
+    def __iter__(self) -> t.Iterator[Frame]:
+        for frame in self._frames:
+            if self._until is not None and isinstance(frame, Annotation) and (frame.timestamp or 0) > self._until:
+                self.reached = True
+                return
+            yield frame
+
+
+def _check_evictions(session: Session, before: ServerFacts, after: ServerFacts) -> None:
+    outcome = session.outcome
+    outcome.evicted_keys = _grown(before, after, "evicted_keys")
+    outcome.expired_keys = _grown(before, after, "expired_keys")
+    if outcome.evicted_keys and not session.options.allow_eviction:
+        raise ImportFailedError(
+            f"{session.endpoint} evicted {outcome.evicted_keys} keys during the import (maxmemory-policy "
+            f"{after.eviction_policy}): some of the data is missing there",
+            changed=f"All {outcome.commands} commands were sent",
+            todo="Choose a larger instance class or set maxmemory-policy noeviction, then import again with if_not_empty=flush "
+            "and resume=false",
+            evicted_keys=outcome.evicted_keys,
+        )
+
+
+def _grown(before: ServerFacts, after: ServerFacts, name: str) -> int:
+    """By how much a counter of INFO has grown; a restart of the server begins it at 0 again."""
+    return max(int(after.info.get(name, 0)) - int(before.info.get(name, 0)), 0)
+
+
+def _round_trip(client: redis.Redis) -> float:
+    """Seconds, the best of three."""
+    best = 60.0
+    for _try in range(3):
+        started = time.monotonic()
+        client.ping()
+        best = min(best, time.monotonic() - started)
+    return best
+
+
+def _pace(rate: int) -> t.Callable[[int], None]:
+    """Sleeps as needed to stay at ``rate`` bytes a second; 0 never sleeps."""
+    due = time.monotonic()
+
+    def pace(size: int) -> None:
+        nonlocal due
+        now = time.monotonic()
+        if due > now:
+            time.sleep(due - now)
+        due = max(due, now - 1.0) + size / rate
+
+    return pace if rate else lambda _size: None

@@ -1,0 +1,166 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""One pipelined connection: requests go out as fast as the server takes them, replies come back in order.
+
+Knows the protocol's replies, nothing of files or of what the requests mean.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import time
+import typing as t
+from collections import deque
+from dataclasses import dataclass, field
+
+from ansible_collections.redisops.tair.plugins.module_utils._import.resp import BadReply, Reply, reply_reader
+
+Buffer = t.Union[bytes, memoryview]
+
+#: hiredis is fastest when fed small pieces.
+_RECEIVE_BYTES = 16 * 1024
+
+
+class ConnectionLost(Exception):
+    """The connection ended, stalled, or the peer stopped speaking the protocol; the text says which."""
+
+
+@dataclass
+class Request:
+    """Bytes to send and how many replies the server gives to them; the replies are gathered in ``replies``.
+
+    ``parts`` may be an iterator that produces what is too large to hold.
+    """
+
+    parts: t.Iterable[Buffer]
+    size: int
+    expected: int
+    replies: list[Reply] = field(default_factory=list)
+
+
+R = t.TypeVar("R", bound=Request)
+
+
+class Pipe(t.Generic[R]):
+    """A connected, logged-in socket used as a pipeline.
+
+    ``window``: at most so many bytes may wait for their replies; when they do, ``submit`` waits for the server.
+    ``timeout``: seconds without any progress in either direction after which the connection counts as lost.
+    ``pace``: called with a number of bytes before they are sent; may sleep, to limit the rate.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        window: int,
+        timeout: float,
+        pace: t.Callable[[int], None] = lambda _size: None,
+    ) -> None:
+        self._sock = sock
+        self._sock.setblocking(False)
+        self._poll = select.poll()
+        self._window = window
+        self._timeout = timeout
+        self._pace = pace
+        self._reader = reply_reader()
+        self._waiting: deque[R] = deque()
+        self._done: deque[R] = deque()
+        self._outstanding = 0  # bytes of the requests in _waiting
+
+    def submit(self, request: R) -> None:
+        """Send a request; returns when its last byte is with the operating system. Raises :class:`ConnectionLost`."""
+        self._waiting.append(request)
+        self._outstanding += request.size
+        for part in request.parts:
+            view = memoryview(part)
+            self._pace(len(view))
+            while view:
+                view = view[self._send(view) :]
+        self._receive()
+        while self._outstanding > self._window and len(self._waiting) > 1:
+            self._wait(select.POLLIN)
+            self._receive()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was submitted is finished and has been taken."""
+        return not self._waiting and not self._done
+
+    def finished(self) -> t.Iterator[R]:
+        """Requests all of whose replies are there, in order, each once. Does not wait."""
+        while self._done:
+            yield self._done.popleft()
+
+    def wait(self) -> None:
+        """Wait until ``finished`` has something to give, or nothing is under way. Raises :class:`ConnectionLost`."""
+        while self._waiting and not self._done:
+            self._receive()
+            if self._waiting and not self._done:
+                self._wait(select.POLLIN)
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def _send(self, view: memoryview) -> int:
+        try:
+            return self._sock.send(view)
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            # The server may be waiting for us to take its replies: never wait for writing alone.
+            if self._wait(select.POLLIN | select.POLLOUT) & select.POLLIN:
+                self._receive()
+            return 0
+        except OSError as exc:
+            raise ConnectionLost(f"sending failed: {exc.strerror or exc}") from exc
+
+    def _receive(self) -> None:
+        """Take whatever replies have arrived."""
+        while True:
+            try:
+                data = self._sock.recv(_RECEIVE_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            except OSError as exc:
+                raise ConnectionLost(f"receiving failed: {exc.strerror or exc}") from exc
+            if not data:
+                raise ConnectionLost("the server closed the connection")
+            self._assign(data)
+            if len(data) < _RECEIVE_BYTES and not isinstance(self._sock, ssl.SSLSocket):
+                return
+
+    def _assign(self, data: bytes) -> None:
+        """Give the replies in ``data`` to the requests that they answer."""
+        self._reader.feed(data)
+        try:
+            while self._waiting:
+                request = self._waiting[0]
+                replies, expected, gets = request.replies, request.expected, self._reader.gets
+                while len(replies) < expected:
+                    reply = gets()
+                    if reply is False:
+                        return
+                    replies.append(reply)
+                self._waiting.popleft()
+                self._outstanding -= request.size
+                self._done.append(request)
+            if self._reader.gets() is not False:
+                raise BadReply("a reply came that nothing had asked for")
+        except BadReply as exc:
+            raise ConnectionLost(f"the server's answer is no Redis reply: {exc}") from exc
+
+    def _wait(self, events: int) -> int:
+        """Wait until the socket is ready for one of ``events``; those it is ready for."""
+        self._poll.register(self._sock, events)
+        deadline = time.monotonic() + self._timeout
+        while True:
+            ready = self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+            if ready:
+                return ready[0][1] | (select.POLLIN if ready[0][1] & ~select.POLLOUT else 0)
+            if time.monotonic() >= deadline:
+                raise ConnectionLost(f"the server did not answer for {self._timeout:g} s")

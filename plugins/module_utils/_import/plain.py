@@ -1,0 +1,265 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The rewritten part of an AOF, sent plain.
+
+Every key stands once there, its commands together, so the order of keys does not matter and most commands may run
+twice: runs of ``SET key value`` travel as ``MSET``, everything else as the raw bytes of the file, nothing in a
+transaction. A checkpoint names a position where a key begins and before which every reply has come back well; at most
+``zone`` bytes after it have been sent. A later run goes on from there, with a ``DEL`` before what must not run twice.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import first_key
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
+    Annotation,
+    Block,
+    Command,
+    Frame,
+    LargeCommand,
+    encode,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
+from ansible_collections.redisops.tair.plugins.module_utils._import.batch import (
+    Batch,
+    Cursor,
+    FileRange,
+    chain,
+    selected_database,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
+from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Buffer, Pipe, Request
+from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply
+from ansible_collections.redisops.tair.plugins.module_utils._import.session import Rewind, Session
+
+MSET_PAIRS = 64
+#: Bytes between two checkpoints.
+CHECKPOINT_EVERY = 4 << 20
+
+_SET_HEADER = len(b"*3\r\n$3\r\nSET\r\n")
+_FUNCTION_LOAD = (b"FUNCTION", b"LOAD")
+#: Commands that a rewrite begins a key with and that give the same key when they are run twice.
+_IDEMPOTENT = frozenset((b"SET", b"SADD", b"ZADD", b"HMSET", b"HSET", b"HSETEX"))
+
+
+@dataclass
+class _CheckpointRequest(Request):
+    checkpoint: Checkpoint | None = None
+
+
+def send_plain(session: Session, pipe: Pipe[Request], part: Part, frames: t.Iterable[Frame]) -> None:
+    """Send what ``frames`` give of a rewritten part and wait until all of it is confirmed."""
+    _PlainSender(session, pipe).send(part, frames)
+
+
+class _PlainSender:
+    def __init__(self, session: Session, pipe: Pipe[Request]) -> None:
+        self._session = session
+        self._pipe = pipe
+        self._zone = 2 * (session.options.window_bytes + CHECKPOINT_EVERY)
+        # The furthest place where a key begins and before which all is well; and the last one written down.
+        self._reached = self._written = session.checkpoint
+        self._database = session.checkpoint.db
+
+    def send(self, part: Part, frames: t.Iterable[Frame]) -> None:
+        session, pipe = self._session, self._pipe
+        begun_at = session.checkpoint
+        cursor = Cursor(begun_at.position, begun_at.db)
+        for batch in plain_batches(
+            part, frames, cursor, careful_until=begun_at.position + begun_at.zone, gather=lambda: session.gather
+        ):
+            while batch.end > session.checkpoint.position + session.checkpoint.zone:
+                if pipe.idle:
+                    # Also for a key larger than the zone: a place inside of it is no use, the zone grows with it.
+                    self._write(max(self._zone, 2 * (batch.end - self._reached.position)))
+                pipe.wait()
+                self._confirm()
+            pipe.submit(batch)
+            self._confirm()
+            if self._reached.position - self._written.position >= CHECKPOINT_EVERY:
+                self._write(self._zone)
+        while not pipe.idle:
+            pipe.wait()
+            self._confirm()
+        if cursor.position > begun_at.position:
+            self._reached = session.checkpoint.at(
+                cursor.position,
+                db=cursor.database,
+                crc=session.crc_at(cursor.position),
+                commands=session.outcome.commands,
+                errors=session.outcome.errors.count,
+            )
+            self._write(0)
+            while not pipe.idle:
+                pipe.wait()
+                self._confirm()
+
+    def _write(self, zone: int) -> None:
+        """Write down how far it is, before anything more than ``zone`` bytes after it is sent."""
+        self._written = self._reached.at(self._reached.position, zone=zone)
+        command = self._written.command()
+        self._pipe.submit(_CheckpointRequest([command], len(command), 1, checkpoint=self._written))
+
+    def _confirm(self) -> None:
+        """Take in what the target has answered."""
+        session = self._session
+        for done in self._pipe.finished():
+            if isinstance(done, _CheckpointRequest) and done.checkpoint is not None:
+                if isinstance(done.replies[0], ErrorReply):
+                    raise session.checkpoint_refused(done.replies[0])
+                session.checkpoint = done.checkpoint
+            elif isinstance(done, Batch):
+                if done.starts_key:
+                    self._reached = session.checkpoint.at(
+                        done.start,
+                        db=self._database,
+                        commands=session.outcome.commands,
+                        errors=session.outcome.errors.count,
+                    )
+                session.outcome.changed = True
+                if ErrorReply in map(type, done.replies):
+                    self._record_errors(done)
+                self._database = done.database
+                session.confirm(done)
+
+    def _record_errors(self, batch: Batch) -> None:
+        if any(isinstance(reply, ErrorReply) for reply in batch.replies[: batch.gathered]):
+            # An MSET is refused as a whole. Go back and send each SET by itself: that tells which key it is about,
+            # and a user who may SET but not MSET gets on.
+            self._session.gather = False
+            raise Rewind
+        commands = list(self._session.commands_of(batch))
+        if batch.gathered:
+            commands = [found for found in commands if not is_plain_set(found.command)]
+        answers = batch.answers or range(-batch.gathered, len(batch.replies) - batch.gathered)
+        for reply, number in zip(batch.replies, answers):
+            if isinstance(reply, ErrorReply) and number is not None:
+                self._session.add_error(commands[number], reply)
+
+
+def plain_batches(
+    part: Part, frames: t.Iterable[Frame], cursor: Cursor, *, careful_until: int, gather: t.Callable[[], bool]
+) -> t.Iterator[Batch]:
+    """Batches of a rewritten part.
+
+    Up to ``careful_until`` a killed run may have applied some of the commands already: there every command goes by
+    itself, after a ``DEL`` where a key begins whose commands must not run twice. ``gather``: whether MSET may be used.
+    """
+    careful = cursor.position < careful_until
+    for frame in frames:
+        if isinstance(frame, Annotation):
+            cursor.position = part.position_of(frame.end)
+            continue
+        for piece in [frame] if isinstance(frame, LargeCommand) else _split_at_select(frame):
+            first, last = _keys_at_ends(piece)
+            start = part.position_of(piece.start)
+            starts_key = first is None or first != cursor.key
+            careful = careful and not (starts_key and start >= careful_until)
+            if isinstance(piece, LargeCommand):
+                batch = _large(part, piece, delete=careful and starts_key)
+            elif careful:
+                batch = _careful(piece, cursor.key)
+            else:
+                batch = _gathered(piece) if gather() else _raw(piece)
+            database = cursor.database
+            if isinstance(piece, Block):
+                cursor.database = selected_database(piece.commands[0], cursor.database)
+            cursor.key, cursor.position = last, part.position_of(piece.end)
+            batch.start, batch.end, batch.starts_key = start, cursor.position, starts_key
+            batch.database_before, batch.database = database, cursor.database
+            yield batch
+
+
+def _keys_at_ends(piece: Block | LargeCommand) -> tuple[bytes | None, bytes | None]:
+    if isinstance(piece, LargeCommand):
+        return piece.key, piece.key
+    return first_key(piece.commands[0]), first_key(piece.commands[-1])
+
+
+def _split_at_select(block: Block) -> t.Iterator[Block]:
+    """The block in pieces, each SELECT in one of its own: SETs must not be gathered across it."""
+    selects = [at for at, command in enumerate(block.commands) if command[0] == b"SELECT"]
+    cuts = sorted({0, len(block.commands), *selects, *(at + 1 for at in selects)})
+    offset = 0
+    for low, high in zip(cuts, cuts[1:]):
+        sizes = block.sizes[low:high]
+        size = sum(sizes)
+        yield Block(block.start + offset, block.data[offset : offset + size], block.commands[low:high], sizes)
+        offset += size
+
+
+def _raw(block: Block) -> Batch:
+    return Batch([block.data], len(block.data), len(block.commands), commands=len(block.commands))
+
+
+def is_plain_set(command: Command) -> bool:
+    """Whether it may travel in an MSET. A rewrite writes names in capitals."""
+    return len(command) == 3 and command[0] == b"SET"
+
+
+def _gathered(block: Block) -> Batch:
+    """SETs first, gathered into MSETs, then the other commands as they stand."""
+    data = block.data
+    pairs: list[bytes] = []
+    others: list[bytes] = []
+    position = 0
+    run: int | None = None  # where the run of other commands began that ends at `position`
+    for command, size in zip(block.commands, block.sizes):
+        if len(command) == 3 and command[0] == b"SET":
+            if run is not None:
+                others.append(data[run:position])
+                run = None
+            pairs.append(data[position + _SET_HEADER : position + size])
+        elif run is None:
+            run = position
+        position += size
+    if len(pairs) < 2:
+        return _raw(block)
+    if run is not None:
+        others.append(data[run:])
+    parts: list[bytes] = []
+    msets = 0
+    for low in range(0, len(pairs), MSET_PAIRS):
+        some = pairs[low : low + MSET_PAIRS]
+        parts.append(b"*%d\r\n$4\r\nMSET\r\n" % (2 * len(some) + 1))
+        parts += some
+        msets += 1
+    payload = b"".join(parts + others)
+    replies = msets + len(block.commands) - len(pairs)
+    return Batch([payload], len(payload), replies, commands=len(block.commands), gathered=msets)
+
+
+def _careful(block: Block, key: bytes | None) -> Batch:
+    """Command by command, so that running them a second time gives the same keys. ``key``: of the command before."""
+    parts: list[bytes] = []
+    answers: list[int | None] = []
+    position = 0
+    for number, (command, size) in enumerate(zip(block.commands, block.sizes)):
+        raw = block.data[position : position + size]
+        position += size
+        previous, key = key, first_key(command)
+        if key is not None and key != previous and command[0] not in _IDEMPOTENT:
+            parts.append(encode((b"DEL", key)))
+            answers.append(None)
+        elif tuple(command[:2]) == _FUNCTION_LOAD and command[2].upper() != b"REPLACE":
+            raw = encode((*command[:2], b"REPLACE", *command[2:]))
+        parts.append(raw)
+        answers.append(number)
+    payload = b"".join(parts)
+    return Batch([payload], len(payload), len(answers), commands=len(block.commands), answers=answers)
+
+
+def _large(part: Part, large: LargeCommand, *, delete: bool) -> Batch:
+    size = large.end - large.start
+    if not delete or large.name in _IDEMPOTENT:
+        return Batch(FileRange(part, large.start, large.end), size, 1, commands=1)
+    prefix = encode((b"DEL", large.key))
+    parts: t.Iterable[Buffer] = chain([[prefix], FileRange(part, large.start, large.end)])
+    return Batch(parts, len(prefix) + size, 2, commands=1, answers=[None, 0])

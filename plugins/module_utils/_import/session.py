@@ -1,0 +1,213 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""What all parts of one import share: options, how far it is, and what has gone wrong."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import first_key
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Command, Frames, LargeCommand
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
+from ansible_collections.redisops.tair.plugins.module_utils._import.batch import Batch
+from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
+from ansible_collections.redisops.tair.plugins.module_utils._import.errors import CommandError, ErrorLog, printable
+from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, meaning, next_step
+
+_REPORT_EVERY = 0.5  # seconds
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to import. Sizes in bytes, times in seconds."""
+
+    if_not_empty: str = "fail"
+    """``fail``, ``append`` or ``flush``."""
+    resume: bool = True
+    keep_checkpoint: bool = False
+    stop_at_error: bool = True
+    max_errors: int = 0
+    """With ``stop_at_error`` off: stop after more errors than this; 0 is no limit."""
+    allow_eviction: bool = False
+    until: int | None = None
+    """Seconds since the epoch: leave out what annotations say was written later."""
+    batch_bytes: int = 64 * 1024
+    window_bytes: int = 16 << 20
+    rate_limit: int = 0
+    """Bytes a second; 0 is no limit."""
+    timeout: float = 60.0
+    """For one reply, and for how long a target that can't be reached is tried again."""
+
+
+@dataclass
+class Outcome:
+    """What an import did."""
+
+    commands: int = 0
+    """Commands of the AOF that have been answered, those of earlier runs of the same import included."""
+    errors: ErrorLog = field(default_factory=ErrorLog)
+    bytes: int = 0
+    """Of the AOF, imported by this call."""
+    position: int = 0
+    resumed_from: int | None = None
+    truncated_bytes: int = 0
+    """At the end of the AOF, not sent: a command that is cut off, or an open MULTI and what follows it."""
+    databases: set[int] = field(default_factory=set)
+    evicted_keys: int = 0
+    expired_keys: int = 0
+    reconnects: int = 0
+    elapsed: float = 0.0
+    changed: bool = False
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an import is. ``position`` and ``size`` in bytes of the AOF."""
+
+    position: int
+    size: int
+    commands: int
+    errors: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """A command of the AOF and where it stands. Of a large one only the name and the first argument."""
+
+    position: int
+    database: int
+    command: Command
+
+
+class Rewind(Exception):
+    """Go back to the checkpoint and send what follows it once more."""
+
+
+class PassingState(Exception):
+    """The target is in a state that ends by itself; the text is its error reply."""
+
+
+class Session:
+    """One import under way. ``report`` is called about twice a second."""
+
+    def __init__(
+        self,
+        aof: OpenAof,
+        endpoint: Endpoint,
+        options: Options,
+        checkpoint: Checkpoint,
+        report: t.Callable[[Progress], None],
+    ) -> None:
+        self.aof = aof
+        self.endpoint = endpoint
+        self.options = options
+        self.checkpoint = checkpoint
+        """The last one that the target has confirmed."""
+        self.outcome = Outcome()
+        self.gather = True
+        """Whether SETs may travel as MSET."""
+        self.round_trip = 0.0
+        """Seconds."""
+        self._report = report
+        self._reported = 0.0
+
+    def confirm(self, batch: Batch) -> None:
+        """Count a batch that the target has answered."""
+        self.outcome.commands += batch.commands
+        self.outcome.databases.add(batch.database)
+        now = time.monotonic()
+        if now - self._reported >= _REPORT_EVERY:
+            self._reported = now
+            self._report(Progress(batch.end, self.aof.size, self.outcome.commands, self.outcome.errors.count))
+
+    def crc_at(self, position: int) -> int:
+        """The checksum that a checkpoint at this position carries."""
+        checkpoint = self.checkpoint
+        if position == checkpoint.head:
+            return checkpoint.head_crc
+        if position == checkpoint.position:
+            return checkpoint.crc
+        return self.aof.checksum(position) if position > checkpoint.rewritten else 0
+
+    def commands_of(self, batch: Batch) -> t.Iterator[Found]:
+        """The commands of a batch, read from the file once more."""
+        part, start = self.aof.where(batch.start)
+        database = batch.database_before
+        for frame in Frames(part.fd, start, part.offset_of(batch.end), where=str(part.path)):
+            if isinstance(frame, LargeCommand):
+                yield Found(part.position_of(frame.start), database, [frame.name, frame.key])
+            elif isinstance(frame, Block):
+                offset = frame.start
+                for command, size in zip(frame.commands, frame.sizes):
+                    if command[0].upper() == b"SELECT" and len(command) == 2:
+                        database = int(command[1])
+                    yield Found(part.position_of(offset), database, command)
+                    offset += size
+
+    def add_error(self, found: Found, reply: ErrorReply, *, refused: bool = False) -> None:
+        """Count an error reply, and decide: go on, wait and try again, or stop (by raising)."""
+        part, offset = self.aof.where(found.position)
+        key = first_key(found.command)
+        error = CommandError(
+            file=str(part.path),
+            offset=offset,
+            position=found.position,
+            database=found.database,
+            command=printable(found.command[0]).upper(),
+            key=printable(key) if key is not None else "",
+            reply=str(reply),
+        )
+        if error.about == "passing":
+            raise PassingState(error.reply)
+        log = self.outcome.errors
+        log.add(error, refused=refused)
+        if self.options.stop_at_error or error.about == "server":
+            raise self.failed(f"{self.endpoint} refused a command: {error}", todo=error.todo)
+        if self.options.max_errors and log.count > self.options.max_errors:
+            raise self.failed(
+                f"{self.endpoint} refused more than {self.options.max_errors} commands, the last: {error}",
+                todo=error.todo,
+            )
+
+    def checkpoint_refused(self, reply: ErrorReply) -> Exception:
+        """What to raise when the target does not take the checkpoint, or the transaction around it."""
+        text = str(reply)
+        row = meaning(text)
+        if row is not None and row.about == "passing":
+            return PassingState(text)
+        return self.failed(
+            f"{self.endpoint} answered {explain(text)} to the import's own checkpoint", todo=next_step(text)
+        )
+
+    def failed(self, what: str, *, todo: str = "") -> ImportFailedError:
+        """An error that says how far the target is, for people and for programs."""
+        errors = self.outcome.errors
+        return ImportFailedError(
+            what,
+            changed=self.state(),
+            todo=todo or "Mend the cause and run the same import again",
+            errors=errors.count,
+            error_samples=[error.sample() for error in errors.samples],
+            replies=self.outcome.commands,
+            position=self.checkpoint.position,
+        )
+
+    def state(self) -> str:
+        """How far the target is, for a message."""
+        position = self.checkpoint.position
+        if not self.outcome.changed and not position:
+            return f"Nothing was imported into {self.endpoint}"
+        part, offset = self.aof.where(position)
+        return (
+            f"{self.endpoint} holds everything before byte {offset} of {part.path} "
+            f"({position:,} of {self.aof.size:,} bytes in all) and a checkpoint: the same import goes on from there"
+        )

@@ -1,0 +1,252 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Everything but a rewritten part: batches that apply their commands and record their position at once.
+
+Order and number of the commands matter here (RPUSH, INCR), so each batch is a ``MULTI ... EXEC`` that ends with its
+checkpoint. A batch's EXEC is sent when the EXEC before it has been confirmed: so none ever follows one that was
+refused, and the target is always at one exact position. The body of the next batch travels meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Frame, LargeCommand, encode
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
+from ansible_collections.redisops.tair.plugins.module_utils._import.batch import (
+    Batch,
+    Cursor,
+    FileRange,
+    chain,
+    selected_database,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
+from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Buffer, Pipe, Request
+from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply, Reply
+from ansible_collections.redisops.tair.plugins.module_utils._import.session import Rewind, Session
+
+#: A batch grows while its commit takes less than so many round trips: on a long line it would be all waiting.
+_WORTHWHILE_ROUND_TRIPS = 4
+
+_MULTI = encode([b"MULTI"])
+_EXEC = encode([b"EXEC"])
+_DISCARD = encode([b"DISCARD"])
+_SPECIAL = frozenset((b"MULTI", b"EXEC", b"SELECT"))
+
+
+@dataclass
+class _Commit:
+    """A batch whose body has been sent, and the EXEC that commits it."""
+
+    batch: Batch
+    body: Request
+    checkpoint: Checkpoint
+    exec: Request
+    sent: float
+
+
+def send_transactions(session: Session, pipe: Pipe[Request], part: Part, frames: t.Iterable[Frame]) -> None:
+    """Send what ``frames`` give and wait until all of it is confirmed."""
+    _TransactionSender(session, pipe).send(part, frames)
+
+
+class _TransactionSender:
+    def __init__(self, session: Session, pipe: Pipe[Request]) -> None:
+        self._session = session
+        self._pipe = pipe
+        self._batch_bytes = session.options.batch_bytes
+
+    def send(self, part: Part, frames: t.Iterable[Frame]) -> None:
+        session = self._session
+        cursor = Cursor(max(session.checkpoint.position, part.position), session.checkpoint.db)
+        position, crc = cursor.position, session.crc_at(cursor.position)
+        commands = session.outcome.commands
+        committing: _Commit | None = None
+        for batch in transaction_batches(
+            part, frames, cursor, batch_bytes=lambda: self._batch_bytes, refused=session.outcome.errors.refused
+        ):
+            crc, position = session.aof.checksum(batch.end, position, crc), batch.end
+            commands += batch.commands
+            checkpoint = session.checkpoint.at(
+                position, zone=0, crc=crc, db=batch.database, commands=commands, errors=session.outcome.errors.count
+            )
+            record = checkpoint.command()
+            body = Request(
+                chain([[_MULTI], batch.parts, [record]]), batch.size + len(_MULTI) + len(record), batch.expected + 2
+            )
+            self._pipe.submit(body)
+            if committing is not None:
+                self._confirm(committing)
+                if session.outcome.errors.count != checkpoint.errors:
+                    checkpoint = checkpoint.at(position, errors=session.outcome.errors.count)
+                    record = checkpoint.command()
+                    self._pipe.submit(Request([record], len(record), 1))
+            committing = _Commit(batch, body, checkpoint, Request([_EXEC], len(_EXEC), 1), time.monotonic())
+            self._pipe.submit(committing.exec)
+        if committing is not None:
+            self._confirm(committing)
+
+    def _confirm(self, commit: _Commit) -> None:
+        """Wait for the answer to a commit and take it in."""
+        while not commit.exec.replies:
+            self._pipe.wait()
+            for _done in self._pipe.finished():
+                pass
+        session, batch, reply = self._session, commit.batch, commit.exec.replies[0]
+        options = session.options
+        if time.monotonic() - commit.sent < _WORTHWHILE_ROUND_TRIPS * session.round_trip:
+            self._batch_bytes = min(self._batch_bytes * 2, max(options.window_bytes, options.batch_bytes))
+        if isinstance(reply, list):
+            session.checkpoint = commit.checkpoint
+            session.outcome.changed = True
+            session.confirm(batch)
+            if ErrorReply in map(type, reply):
+                self._committed_with_errors(batch, reply)
+            return
+        multi, *queued, record = commit.body.replies
+        if ErrorReply in map(type, queued):
+            # Nothing of the batch was applied. It goes again, without the commands that the target does not take.
+            self._record_errors(batch, queued, refused=True)
+            raise Rewind
+        fault = next(
+            (found for found in (multi, record, reply) if isinstance(found, ErrorReply)), ErrorReply("EXEC gave nil")
+        )
+        raise session.checkpoint_refused(fault)
+
+    def _committed_with_errors(self, batch: Batch, replies: list[Reply]) -> None:
+        """The other commands of the batch have been applied, so a later run must know that these have not."""
+        session = self._session
+        try:
+            self._record_errors(batch, replies, refused=False)
+        except ImportFailedError:
+            session.checkpoint = session.checkpoint.at(session.checkpoint.position, errors=session.outcome.errors.count)
+            record = session.checkpoint.command()
+            self._pipe.submit(Request([_DISCARD], len(_DISCARD), 1))
+            self._pipe.submit(Request([record], len(record), 1))
+            while not self._pipe.idle:
+                self._pipe.wait()
+                for _done in self._pipe.finished():
+                    pass
+            raise
+
+    def _record_errors(self, batch: Batch, replies: list[Reply], *, refused: bool) -> None:
+        sent = (
+            found
+            for found in self._session.commands_of(batch)
+            if found.command[0].upper() not in (b"MULTI", b"EXEC")
+            and found.position not in self._session.outcome.errors.refused
+        )
+        for found, reply in zip(list(sent), replies):
+            if isinstance(reply, ErrorReply):
+                self._session.add_error(found, reply, refused=refused)
+
+
+def transaction_batches(
+    part: Part,
+    frames: t.Iterable[Frame],
+    cursor: Cursor,
+    *,
+    batch_bytes: t.Callable[[], int],
+    refused: t.Container[int],
+) -> t.Iterator[Batch]:
+    """Batches of anything but a rewritten part: what stands between MULTI and the checkpoint of one transaction.
+
+    The AOF's own MULTI and EXEC are left out and what is between them stays together. At the end of the file
+    an open MULTI is left out with everything after it: ``cursor.position`` tells where it began.
+
+    ``refused``: positions of commands to leave out, because the server does not take them at all.
+    """
+    gathering = _Transaction(cursor.position, cursor.database)
+    for frame in frames:
+        if isinstance(frame, LargeCommand):
+            if part.position_of(frame.start) not in refused:
+                gathering.add(FileRange(part, frame.start, frame.end), frame.end - frame.start, 1)
+            gathering.commands += 1
+        elif isinstance(frame, Block):
+            names = {command[0].upper() for command in frame.commands}
+            if names.isdisjoint(_SPECIAL) and not refused:
+                gathering.add([frame.data], len(frame.data), len(frame.commands))
+                gathering.commands += len(frame.commands)
+            else:
+                yield from _one_by_one(part, frame, gathering, batch_bytes, refused)
+        gathering.end = part.position_of(frame.end)
+        if gathering.size >= batch_bytes() and not gathering.in_multi:
+            yield gathering.take()
+    if gathering.in_multi:
+        gathering.back_to_mark()
+    if gathering.commands:
+        yield gathering.take()
+    cursor.position, cursor.database = gathering.start, gathering.database
+
+
+def _one_by_one(
+    part: Part,
+    block: Block,
+    gathering: _Transaction,
+    batch_bytes: t.Callable[[], int],
+    refused: t.Container[int],
+) -> t.Iterator[Batch]:
+    position = 0
+    for command, size in zip(block.commands, block.sizes):
+        name = command[0].upper()
+        start, position = position, position + size
+        if name == b"MULTI":
+            gathering.mark()
+        gathering.commands += 1
+        gathering.end = part.position_of(block.start + position)
+        if name == b"EXEC":
+            gathering.in_multi = False
+        elif name != b"MULTI" and part.position_of(block.start + start) not in refused:
+            gathering.database = selected_database(command, gathering.database)
+            gathering.add([block.data[start:position]], size, 1)
+        if gathering.size >= batch_bytes() and not gathering.in_multi:
+            yield gathering.take()
+
+
+class _Transaction:
+    """A batch while it is put together, and how it was at the last MULTI of the AOF."""
+
+    def __init__(self, start: int, database: int) -> None:
+        self.start = self.end = start
+        self.database = self._database_before = database
+        self.parts: list[t.Iterable[Buffer]] = []
+        self.size = self.sent = self.commands = 0
+        self.in_multi = False
+        self._marked: tuple[int, int, int, int, int, int] = (0, 0, 0, 0, 0, 0)
+
+    def add(self, data: t.Iterable[Buffer], size: int, sent: int) -> None:
+        self.parts.append(data)
+        self.size += size
+        self.sent += sent
+
+    def mark(self) -> None:
+        self.in_multi = True
+        self._marked = (self.end, self.database, len(self.parts), self.size, self.sent, self.commands)
+
+    def back_to_mark(self) -> None:
+        self.end, self.database, parts, self.size, self.sent, self.commands = self._marked
+        del self.parts[parts:]
+        self.in_multi = False
+
+    def take(self) -> Batch:
+        """The batch so far; the next one begins where it ends. It is not expected to be sent as it stands."""
+        batch = Batch(
+            chain(self.parts),
+            self.size,
+            self.sent,
+            start=self.start,
+            end=self.end,
+            commands=self.commands,
+            database_before=self._database_before,
+            database=self.database,
+        )
+        self.start, self.parts, self._database_before = self.end, [], self.database
+        self.size = self.sent = self.commands = 0
+        return batch
