@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import typing as t
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,3 +43,16 @@ def unix_account(purpose: str, *, password: str = "", sudo: str = "") -> t.Itera
     finally:
         rule.unlink(missing_ok=True)
         subprocess.run(["userdel", "--remove", "--force", name], check=True, capture_output=True)
+
+
+def python_without_privileges(directory: Path) -> Path:
+    """An ``ansible_python_interpreter`` that is this Python, and may not read what only root may read.
+
+    Another account would do, could it run this Python: a virtual environment below /root is closed to it.
+    """
+    if shutil.which("setpriv") is None:
+        raise UnavailableError("there is no setpriv here: apt-get install util-linux")
+    wrapper = directory / "python"
+    wrapper.write_text(f'#!/bin/sh\nexec setpriv --bounding-set=-dac_override,-dac_read_search {sys.executable} "$@"\n')
+    wrapper.chmod(0o755)
+    return wrapper
