@@ -64,28 +64,39 @@ def import_aof(
 
     Raises a :class:`TairError` that says how far the target is; a later call goes on from there.
     """
+    started = time.monotonic()
     session = Session(aof, endpoint, options, new_checkpoint(aof, secrets.token_hex(8)), report)
-    outcome, started = session.outcome, time.monotonic()
-    client = connect(endpoint, timeout=options.timeout)
-    before = server_facts(client, endpoint)
-    _check_target(session, before)
-    with speaking_to(endpoint, "looking for the checkpoint of an earlier import"):
+    outcome = session.outcome
+    with contextlib.closing(connect(endpoint, timeout=options.timeout)) as client:
+        before = server_facts(client, endpoint)
+        _check_target(session, before)
         _choose_start(session, client, before)
         session.round_trip = _round_trip(client)
-    client.close()
     began_at = session.checkpoint.position
     end = _stream_to_the_end(session)
     outcome.position = session.checkpoint.position
     outcome.bytes = outcome.position - began_at
     outcome.truncated_bytes = aof.size - end if end is not None else 0
-    client = connect(endpoint, timeout=options.timeout)
-    after = server_facts(client, endpoint)
-    _check_evictions(session, before, after)
-    if not options.keep_checkpoint:
-        with speaking_to(endpoint, "removing the checkpoint"):
-            remove_checkpoint(client, after.keyspace, session.checkpoint.id)
-    client.close()
+    with contextlib.closing(connect(endpoint, timeout=options.timeout)) as client:
+        after = server_facts(client, endpoint)
+        _check_evictions(session, before, after)
+        if not options.keep_checkpoint:
+            with speaking_to(endpoint, "removing the checkpoint"):
+                remove_checkpoint(client, after.keyspace, session.checkpoint.id)
     outcome.elapsed = time.monotonic() - started
+    return outcome
+
+
+def check_import(aof: OpenAof, endpoint: Endpoint, options: Options) -> Outcome:
+    """Everything that :func:`import_aof` does before it changes something, and what it would change."""
+    session = Session(aof, endpoint, options, new_checkpoint(aof, "check"), lambda _progress: None)
+    outcome = session.outcome
+    with contextlib.closing(connect(endpoint, timeout=options.timeout)) as client:
+        facts = server_facts(client, endpoint)
+        _check_target(session, facts)
+        _choose_start(session, client, facts, dry_run=True)
+    outcome.position = session.checkpoint.position
+    outcome.changed = outcome.changed or outcome.position < aof.size
     return outcome
 
 
@@ -113,11 +124,13 @@ def _check_target(session: Session, facts: ServerFacts) -> None:
         )
 
 
-def _choose_start(session: Session, client: redis.Redis, facts: ServerFacts) -> None:
+def _choose_start(session: Session, client: redis.Redis, facts: ServerFacts, *, dry_run: bool = False) -> None:
     """Go on with an earlier import of this AOF, or begin a new one where the target may take it."""
     endpoint, options, aof = session.endpoint, session.options, session.aof
     nothing = f"Nothing was changed on {endpoint}"
-    underway = read_checkpoints(client, facts.keyspace)
+    with speaking_to(endpoint, "looking for the checkpoint of an earlier import"):
+        underway = read_checkpoints(client, facts.keyspace)
+        keys = _keys_of_others(client, facts)
     ours = [checkpoint for checkpoint in underway.values() if checkpoint.names(aof)]
     if ours and options.resume:
         checkpoint = max(ours, key=lambda found: found.position)
@@ -137,13 +150,14 @@ def _choose_start(session: Session, client: redis.Redis, facts: ServerFacts) -> 
             )
         session.checkpoint = checkpoint
         session.outcome.resumed_from = checkpoint.position
-        session.outcome.commands = checkpoint.commands
+        session.outcome.commands = session.outcome.commands_before = checkpoint.commands
         session.outcome.errors.count = checkpoint.errors
         return
-    keys = _keys_of_others(client, facts)
     if (keys or underway) and options.if_not_empty == "flush":
-        client.flushall()
         session.outcome.changed = True
+        if not dry_run:
+            with speaking_to(endpoint, "emptying it"):
+                client.flushall()
     elif keys and options.if_not_empty == "fail":
         unfinished = ", some of them by an unfinished import of another AOF" if underway else ""
         raise TargetStateError(

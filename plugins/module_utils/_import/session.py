@@ -54,6 +54,8 @@ class Outcome:
 
     commands: int = 0
     """Commands of the AOF that have been answered, those of earlier runs of the same import included."""
+    commands_before: int = 0
+    """Those of the earlier runs alone."""
     errors: ErrorLog = field(default_factory=ErrorLog)
     bytes: int = 0
     """Of the AOF, imported by this call."""

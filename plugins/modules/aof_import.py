@@ -1,0 +1,344 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: aof_import
+short_description: Import an append-only file into a Redis-compatible server, exactly once
+version_added: 0.1.0
+author:
+  - redisops.tair contributors (@redisops)
+description:
+  - Sends the commands of an AOF to a standalone Redis-compatible target such as Tair, pipelined, and counts the replies.
+    Takes the place of C(redis-cli --pipe).
+  - Reads the single file of Redis 6.2 and older and KeyDB, and the directory with a manifest of Redis 7.0 and newer and Valkey,
+    base file first, then the incr files.
+  - Never sends what is not a command. Annotation lines are skipped; a command that is cut off at the end of the AOF and an open
+    C(MULTI) with all that follows it are left out and counted in RV(truncated_bytes). A file that begins with an RDB preamble,
+    and damaged bytes, stop the import with their place.
+  - Exactly once, whatever happens. The position is kept in the target (in one key, C(redisops.tair:checkpoint:imports)), so that
+    an import that was killed or lost its connection goes on where it was when it is run again, from any machine.
+    Lists and counters come out right too, because what is not the work of a rewrite travels in transactions that carry
+    their position.
+  - A target that is not empty is refused before anything is sent, unless O(if_not_empty) says otherwise.
+extends_documentation_fragment:
+  - redisops.tair._redis
+  - redisops.tair._attributes
+  - redisops.tair._attributes.actiongroup_tair
+attributes:
+  check_mode:
+    support: partial
+    details:
+      - The AOF is opened and the target is asked as in a real run, and every reason to refuse is told. Nothing is sent.
+      - RV(ignore:changed) tells whether there is something to import. Errors that commands would meet are not foreseen.
+  diff_mode:
+    support: none
+  idempotent:
+    support: partial
+    details:
+      - With O(checkpoint=keep) an AOF that has been imported is recognized, and nothing is sent again.
+      - With O(checkpoint=remove) nothing tells that the data in the target came from this AOF,
+        and the second run finds a target that is not empty.
+options:
+  path:
+    description:
+      - The AOF. An AOF file, a manifest, or the directory that holds one of the two.
+    type: path
+    required: true
+  aof_base_size:
+    description:
+      - How many bytes at the beginning of a single-file AOF were written by the last rewrite, as C(aof_base_size) in C(INFO persistence)
+        says right after it; M(redisops.tair.aof_rewrite) returns it.
+      - That part needs no transactions, which is faster. Where it is not given all of a single file is imported in transactions.
+        For the files of a manifest their names tell.
+    type: int
+    default: 0
+  if_not_empty:
+    description:
+      - What to do when the target holds keys and no checkpoint of this AOF.
+    type: str
+    choices:
+      fail: Refuse.
+      append: Import into what is there.
+      flush: Delete everything in the target first, in all databases.
+    default: fail
+  resume:
+    description:
+      - Whether to go on with an earlier import of this AOF whose checkpoint is in the target.
+    type: bool
+    default: true
+  checkpoint:
+    description:
+      - What becomes of the checkpoint when the AOF has been imported.
+    type: str
+    choices:
+      remove: It is removed. The target holds the imported data and nothing else.
+      keep: It stays, so that a later import of the same AOF sends only what has been appended since.
+    default: remove
+  on_error:
+    description:
+      - What to do when the target refuses a command. What is wrong with the target itself (no memory, no permission to log in)
+        always stops the import.
+    type: str
+    choices:
+      fail: Stop at the first.
+      continue: Count it and go on. What the command would have done is missing in the target.
+    default: fail
+  max_errors:
+    description:
+      - With O(on_error=continue), stop after more refused commands than this. V(0) is no limit.
+    type: int
+    default: 0
+  allow_eviction:
+    description:
+      - Import into a target whose eviction policy may throw away keys because its free memory is less than the AOF's size,
+        and do not fail when it has evicted some.
+    type: bool
+    default: false
+  until:
+    description:
+      - Import only what was written until this time, in seconds since the epoch. The AOF must have been written with
+        C(aof-timestamp-enabled yes).
+    type: int
+  rate_limit:
+    description:
+      - Bytes a second to send at most. V(0) is no limit.
+    type: int
+    default: 0
+  batch_bytes:
+    description:
+      - Bytes of commands that travel together, and at first in one transaction. On lines with a long round trip transactions grow by themselves.
+    type: int
+    default: 65536
+  window_bytes:
+    description:
+      - Bytes that may be on their way without an answer.
+      - Some proxies refuse deep pipelines (C(too many pending request)); give 1048576 there.
+    type: int
+    default: 16777216
+  timeout:
+    description:
+      - Seconds to wait for any one answer, and for how long a target that can't be reached is tried again before the import fails.
+    type: float
+    default: 60.0
+seealso:
+  - module: redisops.tair.aof_fetch
+  - module: redisops.tair.keyspace_compare
+"""
+
+EXAMPLES = r"""
+---
+- name: Import what aof_fetch has fetched
+  redisops.tair.aof_import:
+    path: "{{ fetched.dest }}"
+    login_host: r-bp1example.redis.rds.aliyuncs.com
+    login_password: "{{ tair_password }}"
+  delegate_to: localhost
+
+- name: Import a single file right after its rewrite, and keep the checkpoint for a second round
+  redisops.tair.aof_import:
+    path: "{{ fetched.dest }}"
+    aof_base_size: "{{ rewritten.base_size }}"
+    checkpoint: keep
+    login_host: r-bp1example.redis.rds.aliyuncs.com
+    login_password: "{{ tair_password }}"
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+replies:
+  description: Commands of the AOF that the target has answered, one for each however they travelled.
+    Those of an earlier run that was gone on with are included.
+  returned: success, and when an import that had begun fails
+  type: int
+  sample: 1200435
+errors:
+  description: How many of them it refused.
+  returned: success, and when an import that had begun fails
+  type: int
+  sample: 0
+error_samples:
+  description: The first refused commands and where they stand. Never a value.
+  returned: success, and when an import that had begun fails
+  type: list
+  elements: dict
+  contains:
+    file:
+      description: The file.
+      type: str
+      returned: always
+    offset:
+      description: Byte in the file where the command begins.
+      type: int
+      returned: always
+    database:
+      description: The database that was selected.
+      type: int
+      returned: always
+    command:
+      description: Name of the command.
+      type: str
+      returned: always
+    key:
+      description: Its first key; what can't be shown is escaped.
+      type: str
+      returned: always
+    reply:
+      description: The server's error.
+      type: str
+      returned: always
+  sample: []
+summary:
+  description: The line that C(redis-cli --pipe) ends with.
+  returned: success
+  type: str
+  sample: "errors: 0, replies: 1200435"
+commands:
+  description: Commands of the AOF sent by this call.
+  returned: success
+  type: int
+  sample: 1200435
+bytes:
+  description: Bytes of the AOF imported by this call.
+  returned: success
+  type: int
+  sample: 192984740
+position:
+  description: Bytes of the AOF, all files in order, that are in the target now.
+  returned: success, and when an import that had begun fails
+  type: int
+  sample: 192984740
+size:
+  description: Bytes of the AOF.
+  returned: success
+  type: int
+  sample: 192984740
+truncated_bytes:
+  description: Bytes at the end of the AOF that were not sent, because a command or a transaction is cut off there.
+  returned: success
+  type: int
+  sample: 0
+files:
+  description: The files, in the order they were read.
+  returned: success
+  type: list
+  elements: str
+  sample: [/var/tmp/aof/appendonly.aof.2.base.aof, /var/tmp/aof/appendonly.aof.2.incr.aof]
+databases:
+  description: The databases that commands were sent to.
+  returned: success
+  type: list
+  elements: int
+  sample: [0]
+resumed_from:
+  description: Position at which an earlier import was gone on with; null where this was a new one.
+  returned: success
+  type: int
+  sample: null
+evicted_keys:
+  description: Keys that the target evicted meanwhile.
+  returned: success
+  type: int
+  sample: 0
+expired_keys:
+  description: Keys that ended their lifetime in the target meanwhile.
+  returned: success
+  type: int
+  sample: 0
+reconnects:
+  description: How often the connection was lost and made again.
+  returned: success
+  type: int
+  sample: 0
+elapsed:
+  description: Seconds.
+  returned: success
+  type: float
+  sample: 4.31
+"""
+
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
+from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, connection_spec, run
+from ansible_collections.redisops.tair.plugins.module_utils._import.importer import check_import, import_aof
+from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+
+
+def options_of(params: dict[str, t.Any]) -> Options:
+    return Options(
+        if_not_empty=params["if_not_empty"],
+        resume=params["resume"],
+        keep_checkpoint=params["checkpoint"] == "keep",
+        stop_at_error=params["on_error"] == "fail",
+        max_errors=params["max_errors"],
+        allow_eviction=params["allow_eviction"],
+        until=params["until"],
+        rate_limit=params["rate_limit"],
+        batch_bytes=params["batch_bytes"],
+        window_bytes=params["window_bytes"],
+        timeout=params["timeout"],
+    )
+
+
+def import_(module: AnsibleModule) -> Result:
+    params = module.params
+    endpoint, options = Endpoint.from_params(params), options_of(params)
+    with open_aof(find_aof(Path(params["path"])), base_size=params["aof_base_size"]) as aof:
+        outcome = (check_import if module.check_mode else import_aof)(aof, endpoint, options)
+        size, files = aof.size, [str(path) for path in aof.files]
+    errors = outcome.errors
+    return {
+        "changed": outcome.changed,
+        "replies": outcome.commands,
+        "errors": errors.count,
+        "error_samples": [error.sample() for error in errors.samples],
+        "summary": f"errors: {errors.count}, replies: {outcome.commands}",
+        "commands": outcome.commands - outcome.commands_before,
+        "bytes": outcome.bytes,
+        "position": outcome.position,
+        "size": size,
+        "truncated_bytes": outcome.truncated_bytes,
+        "files": files,
+        "databases": sorted(outcome.databases),
+        "resumed_from": outcome.resumed_from,
+        "evicted_keys": outcome.evicted_keys,
+        "expired_keys": outcome.expired_keys,
+        "reconnects": outcome.reconnects,
+        "elapsed": round(outcome.elapsed, 3),
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **connection_spec(),
+            "path": {"type": "path", "required": True},
+            "aof_base_size": {"type": "int", "default": 0},
+            "if_not_empty": {"type": "str", "choices": ["fail", "append", "flush"], "default": "fail"},
+            "resume": {"type": "bool", "default": True},
+            "checkpoint": {"type": "str", "choices": ["remove", "keep"], "default": "remove"},
+            "on_error": {"type": "str", "choices": ["fail", "continue"], "default": "fail"},
+            "max_errors": {"type": "int", "default": 0},
+            "allow_eviction": {"type": "bool", "default": False},
+            "until": {"type": "int"},
+            "rate_limit": {"type": "int", "default": 0},
+            "batch_bytes": {"type": "int", "default": 64 * 1024},
+            "window_bytes": {"type": "int", "default": 16 << 20},
+            "timeout": {"type": "float", "default": 60.0},
+        },
+        supports_check_mode=True,
+    )
+    run(module, import_)
+
+
+if __name__ == "__main__":
+    main()
