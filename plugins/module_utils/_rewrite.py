@@ -135,7 +135,7 @@ class Rewriter:
         self.client.set_response_callback("BGREWRITEAOF", bytes)
         try:
             with speaking_to(self.endpoint, "starting a rewrite (BGREWRITEAOF)"):
-                reply: bytes = self.client.execute_command("BGREWRITEAOF")  # type: ignore[no-untyped-call]
+                reply: bytes = self.client.execute_command("BGREWRITEAOF")
         except ReplyError as exc:
             # None was seen a moment ago: the one in progress forked after that, so its content is what we want.
             if "already in progress" in exc.what:
