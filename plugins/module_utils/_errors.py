@@ -17,7 +17,8 @@ import typing as t
 class TairError(Exception):
     """What happened and where; what was changed; what to do next.
 
-    ``facts`` are returned by the module beside the message, for programs to read.
+    ``facts`` are returned by the module beside the message, for programs to read. None may be called ``path``:
+    Ansible adds the attributes of such a file to the result.
     """
 
     def __init__(self, what: str, *, changed: str = "", todo: str = "", **facts: t.Any) -> None:
@@ -56,7 +57,7 @@ class LayoutError(TairError):
 
 
 class AofFormatError(TairError):
-    """The bytes of an AOF are not what an AOF holds: ``path`` and ``offset`` say where."""
+    """The bytes of an AOF are not what an AOF holds: ``file`` and ``offset`` say where."""
 
 
 class TargetStateError(TairError):

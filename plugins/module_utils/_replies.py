@@ -147,6 +147,11 @@ _TABLE: tuple[tuple[re.Pattern[str], Meaning], ...] = (
 )
 
 
+def without_values(reply: str) -> str:
+    """An error reply without what it repeats of the command: ``with args beginning with:`` is followed by values."""
+    return re.sub(r",?\s*with args beginning with:.*", "", reply, flags=re.DOTALL)
+
+
 def meaning(reply: str) -> Meaning | None:
     """The meaning of an error reply (without its leading ``-``), or None for one that explains itself."""
     for pattern, row in _TABLE:
@@ -157,8 +162,8 @@ def meaning(reply: str) -> Meaning | None:
 
 def explain(reply: str) -> str:
     """The reply and, where the table knows it, what it means: ``NOAUTH ... (the server wants a password ...)``."""
-    row = meaning(reply)
-    return f"'{reply}' ({row.cause})" if row else f"'{reply}'"
+    row, shown = meaning(reply), without_values(reply)
+    return f"'{shown}' ({row.cause})" if row else f"'{shown}'"
 
 
 def next_step(reply: str) -> str:

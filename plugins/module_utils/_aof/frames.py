@@ -61,7 +61,10 @@ def encode(command: t.Iterable[bytes]) -> bytes:
 #: What an argument of this length takes in the file: ``$LENGTH\r\nVALUE\r\n``.
 _BULK_SIZE = [length + len(str(length)) + 5 for length in range(4096)]
 _BULK_SIZE_OF = _BULK_SIZE.__getitem__
-_ARRAY_SIZE = [len(str(count)) + 3 for count in range(1024)]
+#: A size that fits nowhere, for what is no command: an empty one, or any other reply that hiredis reads.
+_NO_COMMAND = -(1 << 40)
+#: What the line before the arguments takes: ``*COUNT\r\n``.
+_ARRAY_SIZE = [_NO_COMMAND, *(len(str(count)) + 3 for count in range(1, 1024))]
 
 
 def encoded_size(command: Command) -> int:
@@ -138,6 +141,8 @@ def _header(buffer: bytes, position: int, kind: int, expected: str) -> tuple[int
 def parse_command(buffer: bytes, position: int = 0) -> tuple[Command, int] | None:
     """The command at ``position`` and where the next one starts; None where the bytes end before the command does.
 
+    As in the servers, the two bytes after a value (CR LF) are passed over whatever they are.
+
     Raises :class:`BadFrame` with an offset into ``buffer``.
     """
     header = _header(buffer, position, _ARRAY, "'*' and a number of arguments")
@@ -153,9 +158,6 @@ def parse_command(buffer: bytes, position: int = 0) -> tuple[Command, int] | Non
             return None
         length, start = header
         position = start + length + 2
-        line_end = buffer[start + length : position]
-        if not b"\r\n".startswith(line_end):
-            raise BadFrame(start + length, f"the end of an argument of {length} bytes (CR LF)")
         if position > len(buffer):
             return None
         command.append(buffer[start : start + length])
@@ -217,7 +219,7 @@ class Frames:
     """The frames of one file from ``start`` to ``end`` (offsets; ``start`` must be where a command begins).
 
     Iterating gives :class:`Block`, :class:`LargeCommand` and :class:`Annotation` in file order. A block is about
-    ``block_bytes`` long. Corruption raises :class:`AofFormatError` after everything before it has been given.
+    ``block_bytes`` long; a command that is cut off at its end and longer than ``large_bytes`` is a large one. Corruption raises :class:`AofFormatError` after everything before it has been given.
     At the end ``complete`` is the offset up to which whole commands were found: less than ``end`` where the last
     command is cut off.
 
@@ -226,12 +228,21 @@ class Frames:
     """
 
     def __init__(
-        self, fd: int, start: int, end: int, *, where: str, block_bytes: int = 64 * 1024, use_hiredis: bool = True
+        self,
+        fd: int,
+        start: int,
+        end: int,
+        *,
+        where: str,
+        block_bytes: int = 64 * 1024,
+        large_bytes: int = LARGE_COMMAND,
+        use_hiredis: bool = True,
     ) -> None:
         self._fd = fd
         self._end = end
         self._where = where
         self._block_bytes = block_bytes
+        self._large_bytes = large_bytes
         self._framer = _HiredisFramer if use_hiredis and hiredis is not None else _ReferenceFramer
         self.complete = start
 
@@ -262,7 +273,7 @@ class Frames:
                     break
             else:
                 whole = sum(map(_safe_size, framer.commands))
-                if at_end or len(data) - whole > LARGE_COMMAND or self._declares_large(data, whole):
+                if at_end or len(data) - whole > self._large_bytes or self._declares_large(data, whole):
                     yield from self._block(data[:whole], framer.commands)
                     large = self._large_command(self.complete)
                     if large is None:
@@ -317,7 +328,7 @@ class Frames:
             while header is not None:
                 length, start = header
                 if data[position] == _BULK:
-                    if length > LARGE_COMMAND:
+                    if length > self._large_bytes:
                         return True
                     start += length + 2
                 position = start
@@ -353,13 +364,6 @@ class Frames:
                 return None
             length, value = bulk
             position = value + length + 2
-            line_end = (
-                window[value + length - window_start : position - window_start]
-                if position <= window_start + len(window)
-                else self._read(value + length, 2)
-            )
-            if not b"\r\n".startswith(line_end):
-                raise self._corrupt(value + length, f"the end of an argument of {length} bytes (CR LF)")
             if position > self._end:
                 return None
             if len(first) < 2:
@@ -376,11 +380,11 @@ class Frames:
 
 
 def _safe_size(command: t.Any) -> int:
-    """As :func:`encoded_size`; what is no command (hiredis reads any reply) has a size that fits nowhere."""
+    """As :func:`encoded_size`, for whatever hiredis has read."""
     try:
         return encoded_size(command)
     except TypeError:
-        return -(1 << 40)
+        return _NO_COMMAND
 
 
 def _parse_whole(data: bytes) -> tuple[list[Command], list[int], BadFrame | None]:

@@ -116,7 +116,7 @@ def open_aof(aof: AofSet, *, base_size: int = 0) -> t.Iterator[OpenAof]:
                     f"{path} is a hybrid AOF: it begins with an RDB preamble, which is no sequence of commands",
                     todo="On the source set aof-use-rdb-preamble no, run BGREWRITEAOF and fetch the AOF again "
                     "(aof_rewrite and the role do that)",
-                    path=str(path),
+                    file=str(path),
                     offset=0,
                 )
             split = size if segment.is_rewritten else min(base_size, size) if segment.kind == "single" else 0

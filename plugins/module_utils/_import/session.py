@@ -21,7 +21,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint i
 from ansible_collections.redisops.tair.plugins.module_utils._import.errors import CommandError, ErrorLog, printable
 from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
-from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, meaning, next_step
+from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, meaning, next_step, without_values
 
 _REPORT_EVERY = 0.5  # seconds
 
@@ -166,7 +166,7 @@ class Session:
             database=found.database,
             command=printable(found.command[0]).upper(),
             key=printable(key) if key is not None else "",
-            reply=str(reply),
+            reply=without_values(str(reply)),
         )
         if error.about == "passing":
             raise PassingState(error.reply)
@@ -182,7 +182,7 @@ class Session:
 
     def checkpoint_refused(self, reply: ErrorReply) -> Exception:
         """What to raise when the target does not take the checkpoint, or the transaction around it."""
-        text = str(reply)
+        text = without_values(str(reply))
         row = meaning(text)
         if row is not None and row.about == "passing":
             return PassingState(text)
@@ -193,7 +193,7 @@ class Session:
     def failed(self, what: str, *, todo: str = "") -> ImportFailedError:
         """An error that says how far the target is, for people and for programs."""
         errors = self.outcome.errors
-        return ImportFailedError(
+        failure = ImportFailedError(
             what,
             changed=self.state(),
             todo=todo or "Mend the cause and run the same import again",
@@ -202,12 +202,16 @@ class Session:
             replies=self.outcome.commands,
             position=self.checkpoint.position,
         )
+        failure.facts["changed"] = self.outcome.changed
+        return failure
 
     def state(self) -> str:
         """How far the target is, for a message."""
         position = self.checkpoint.position
         if not self.outcome.changed and not position:
             return f"Nothing was imported into {self.endpoint}"
+        if not position:
+            return f"{self.endpoint} may hold the first commands, and a checkpoint: the same import begins again there"
         part, offset = self.aof.where(position)
         return (
             f"{self.endpoint} holds everything before byte {offset} of {part.path} "
