@@ -1,0 +1,115 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Which keys take part: databases, key patterns, and our own checkpoint, which never does."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
+
+#: The import keeps its position in the target in keys that begin like this.
+CHECKPOINT_PREFIX = b"redisops.tair:checkpoint:"
+
+
+def glob_to_regex(pattern: str) -> bytes:
+    """A regular expression for whole keys from a pattern as KEYS and SCAN take it.
+
+    ``*``, ``?``, ``[abc]``, ``[a-z]``, ``[^a]`` and ``\\x`` for a literal ``x``. Keys are bytes; the pattern stands for
+    its UTF-8. As in Redis an unclosed ``[`` ends with the pattern.
+    """
+    raw = pattern.encode("utf-8", "surrogateescape")
+    out, i = b"", 0
+    while i < len(raw):
+        char = raw[i : i + 1]
+        i += 1
+        if char == b"*":
+            out += b".*"
+        elif char == b"?":
+            out += b"."
+        elif char == b"[":
+            members, i = _character_class(raw, i)
+            out += members
+        elif char == b"\\" and i < len(raw):
+            out += re.escape(raw[i : i + 1])
+            i += 1
+        else:
+            out += re.escape(char)
+    return out
+
+
+def _character_class(raw: bytes, i: int) -> tuple[bytes, int]:
+    """The class that begins after its ``[`` at ``i``, and where the pattern goes on."""
+    negated = raw[i : i + 1] == b"^"
+    i += negated
+    members = b""
+    while i < len(raw) and raw[i : i + 1] != b"]":
+        if raw[i : i + 1] == b"\\" and i + 1 < len(raw):
+            i += 1
+            members += re.escape(raw[i : i + 1])
+        elif raw[i + 1 : i + 2] == b"-" and i + 2 < len(raw):
+            low, high = sorted((raw[i : i + 1], raw[i + 2 : i + 3]))
+            members += re.escape(low) + b"-" + re.escape(high)
+            i += 2
+        else:
+            members += re.escape(raw[i : i + 1])
+        i += 1
+    if not members:
+        return (b"." if negated else b"(?!)"), i + 1
+    return b"[" + (b"^" if negated else b"") + members + b"]", i + 1
+
+
+class KeyFilter:
+    """Keys wanted by pattern: any key where ``include`` is empty; ``exclude`` wins. Never our own checkpoints."""
+
+    def __init__(self, include: t.Sequence[str] = (), exclude: t.Sequence[str] = ()) -> None:
+        self.takes_all = not include and not exclude
+        self._include = _any_of(include).fullmatch if include else None
+        self._exclude = _any_of(exclude).fullmatch if exclude else None
+
+    def takes(self, key: bytes) -> bool:
+        if key.startswith(CHECKPOINT_PREFIX):
+            return False
+        if self._exclude is not None and self._exclude(key):
+            return False
+        return self._include is None or self._include(key) is not None
+
+
+def _any_of(patterns: t.Sequence[str]) -> re.Pattern[bytes]:
+    return re.compile(b"|".join(map(glob_to_regex, patterns)), re.DOTALL)
+
+
+@dataclass(frozen=True)
+class DatabaseMap:
+    """Which databases of the source take part (``only``; None: all), and where in the target each of them is."""
+
+    only: frozenset[int] | None = None
+    targets: t.Mapping[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def from_params(
+        cls, databases: t.Sequence[int] | None, database_map: t.Mapping[t.Any, t.Any] | None
+    ) -> DatabaseMap:
+        """From the options ``databases`` and ``database_map``, whose numbers may come as text. Raises :class:`TairError`."""
+        try:
+            targets = {int(source): int(target) for source, target in (database_map or {}).items()}
+        except (TypeError, ValueError) as exc:
+            raise TairError(
+                "database_map must map numbers of databases to numbers of databases", todo="Write it as {0: 3, 1: 4}"
+            ) from exc
+        if any(number < 0 for number in (*(databases or ()), *targets, *targets.values())):
+            raise TairError("The number of a database can't be negative", todo="Check databases and database_map")
+        return cls(None if databases is None else frozenset(databases), targets)
+
+    def takes(self, source: int) -> bool:
+        return self.only is None or source in self.only
+
+    def target(self, source: int) -> int:
+        """The target's database for a database of the source."""
+        return self.targets.get(source, source)
