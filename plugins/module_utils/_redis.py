@@ -106,7 +106,7 @@ def connect(endpoint: Endpoint, *, db: int = 0, timeout: float | None = 60.0) ->
         "db": db,
         "username": endpoint.user or None,
         "password": endpoint.password or None,
-        "socket_timeout": timeout,
+        "socket_timeout": endpoint.connect_timeout,  # until it is logged in: the TLS handshake and the greeting, too
         "socket_connect_timeout": endpoint.connect_timeout,
         "retry": Retry(NoBackoff(), 0),
         "single_connection_client": True,
@@ -132,6 +132,9 @@ def connect(endpoint: Endpoint, *, db: int = 0, timeout: float | None = 60.0) ->
         client.ping()
     except (redis.RedisError, OSError) as exc:
         raise connect_error(endpoint, exc) from exc
+    connected_socket(client).settimeout(timeout)
+    if client.connection is not None:
+        client.connection.socket_timeout = timeout  # when it has to connect again
     return client
 
 
