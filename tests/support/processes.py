@@ -28,8 +28,8 @@ def free_port() -> int:
 
 
 def die_with_parent() -> None:
-    """For ``preexec_fn``: the process gets SIGTERM when the thread that started it ends, however it ends."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    """For ``preexec_fn``: the process is killed when the thread that started it ends, however that ends."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def descendants(pid: int) -> list[int]:
