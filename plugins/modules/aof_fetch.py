@@ -106,11 +106,28 @@ dest:
   type: str
   sample: /var/tmp/aof/redis1/appendonly.aof.manifest
 files:
-  description: Names of the AOF's files in the order they are read, without the manifest.
+  description: The AOF's files in the order in which they are read, without the manifest.
   returned: success
   type: list
-  elements: str
-  sample: [appendonly.aof.2.base.aof, appendonly.aof.2.incr.aof]
+  elements: dict
+  contains:
+    path:
+      description: Absolute path on the control node.
+      type: str
+    kind:
+      description: V(base), V(incr) or V(single).
+      type: str
+    seq:
+      description: Sequence number by the manifest; 0 for a single file.
+      type: int
+    size:
+      description: Bytes.
+      type: int
+  sample:
+    - path: /var/tmp/aof/redis1/appendonly.aof.2.base.aof
+      kind: base
+      seq: 2
+      size: 193046528
 bytes:
   description: Size of these files together.
   returned: success

@@ -38,10 +38,10 @@ _LONGEST_PAUSE = 30.0
 
 @dataclass
 class FetchResult:
-    """``dest``: the path to import. ``files``: names in reading order. ``sha256`` by name, of what is known."""
+    """``dest``: the path to import. ``files``: path here, kind, seq and size of each. ``sha256`` by name, as far as known."""
 
     dest: str
-    files: list[str]
+    files: list[dict[str, str | int]]
     bytes: int
     bytes_transferred: int = 0
     sha256: dict[str, str] = field(default_factory=dict)
@@ -123,7 +123,20 @@ class Fetch:
         missing = {name: file.size - self._copies[name].length for name, file in files.items()}
         self._destination.require_space(sum(missing.values()))
         total = sum(file.size for file in files.values())
-        result = FetchResult(str(self._destination.directory / posixpath.basename(found.path)), list(files), total)
+        directory = self._destination.directory
+        result = FetchResult(
+            dest=str(directory / posixpath.basename(found.path)),
+            files=[
+                {
+                    "path": str(directory / segment.name),
+                    "kind": segment.kind,
+                    "seq": segment.seq,
+                    "size": files[segment.name].size,
+                }
+                for segment in segments
+            ],
+            bytes=total,
+        )
         if self._check_mode:
             self._transferred = sum(missing.values())
         else:

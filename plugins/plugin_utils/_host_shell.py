@@ -230,7 +230,7 @@ class ShellHost(Host):
     def _answer_prompt(self, process: Process, become: Become) -> None:
         """The password goes out only when it is asked for: else the shell would take it for a command."""
         seen, answered = b"", False
-        success = become.success.encode()
+        success = become.success.encode() + b"\n"  # sudo repeats the command line when it refuses it
         end = time.monotonic() + _LOGIN_WAIT
         while success not in seen:
             try:
@@ -241,9 +241,10 @@ class ShellHost(Host):
             if not data or len(seen) > _START_LIMIT or time.monotonic() > end:
                 raise self._become_failed(become, seen)
             if become.check_password_prompt(seen.rpartition(b"\n")[2]):
-                if answered:
+                password = become.get_option("become_pass")
+                if answered or not password:
                     raise self._become_failed(become, seen)
-                process.send(become.get_option("become_pass").encode() + b"\n")
+                process.send(password.encode() + b"\n")
                 seen, answered = b"", True
 
     def _become_failed(self, become: Become, seen: bytes) -> FetchError:

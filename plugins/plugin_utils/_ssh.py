@@ -207,6 +207,7 @@ class SshConnection:
             try:
                 tcp = socket.socket(family, kind, protocol)
                 tcp.settimeout(settings.timeout)
+                tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small requests must not wait for ACKs
                 tcp.connect(where)
             except OSError as exc:
                 tcp.close()

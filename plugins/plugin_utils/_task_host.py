@@ -70,7 +70,7 @@ def host_of_task(action: t.Any, *, silence: float) -> Host:
         except ConnectError as exc:
             host.close()
             raise FetchError(
-                f"{no_shell.what}, and it has no SFTP either",
+                f"{no_shell.what.rstrip('.')}; and it has no SFTP either",
                 todo="Let the account run commands, or give it the sftp subsystem",
             ) from exc
     except BaseException:
@@ -87,9 +87,4 @@ def _become_of_task(action: t.Any) -> Become | None:
     user, login = become.get_option("become_user", playcontext=action._play_context), action._get_remote_user()
     if user and user == login and not C.BECOME_ALLOW_SAME_USER:
         return None
-    if become.require_tty:
-        raise FetchError(
-            f"become_method '{become.name}' needs a terminal, and a file does not come through one unchanged",
-            todo="Use become_method: sudo (or doas, dzdo) for this task",
-        )
     return become  # type: ignore[no-any-return]
