@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Which keys take part: databases, key patterns, and our own checkpoint, which never does."""
+"""Which keys take part - databases, patterns, never our own checkpoint - and how a key is shown."""
 
 from __future__ import annotations
 
@@ -113,3 +113,14 @@ class DatabaseMap:
     def target(self, source: int) -> int:
         """The target's database for a database of the source."""
         return self.targets.get(source, source)
+
+
+def printable(raw: bytes, limit: int = 200) -> str:
+    """Bytes as text for people and JSON: UTF-8, and a backslash escape for all that can't be shown.
+
+    At most ``limit`` bytes; a longer name ends with its length.
+    """
+    text = raw[:limit].replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(raw) <= limit else f"{text}... ({len(raw)} bytes)"

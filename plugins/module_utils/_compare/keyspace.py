@@ -1,0 +1,287 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""The whole keyspace of two servers, side by side and both ways.
+
+One pass over the source's keys finds what is missing or other on the target, one over the target's keys finds what is
+extra. What looks different is looked at once more at the end, so that a key that expired in between is no difference.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, islice
+
+from ansible_collections.redisops.tair.plugins.module_utils._compare.functions import (
+    library_differences,
+    read_libraries,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import Pair, Side, batches
+from ansible_collections.redisops.tair.plugins.module_utils._compare.sieve import Found, Sieve, extra_keys
+from ansible_collections.redisops.tair.plugins.module_utils._compare.values import Finding, counted
+from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
+from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, KeyFilter, printable
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+
+Mode = t.Literal["count", "meta", "full"]
+
+#: Suspects held before they are looked at again. Where everything differs they would fill the memory.
+_MAX_SUSPECTS = 20_000
+#: Times that keys are counted while both counts differ, as keys may expire between the two.
+_COUNTS = 3
+#: Batches between two looks at their number.
+_PORTION = 16
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to compare and how. ``sample``: keys a database, 0 for all. ``tolerance``: milliseconds."""
+
+    mode: Mode = "full"
+    sample: int = 0
+    tolerance: float = 1000.0
+    databases: DatabaseMap = field(default_factory=DatabaseMap)
+    keys: KeyFilter = field(default_factory=KeyFilter)
+    max_differences: int = 100
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One difference as it is reported. ``database``: the source's number; of an extra key the target's; None of a function."""
+
+    database: int | None
+    key: str
+    reason: str
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class DatabaseCount:
+    """Keys of a database on the source and of the one on the target that it is compared with.
+
+    ``source``: None for a database of the target in which nothing of the source belongs.
+    """
+
+    source: int | None
+    target: int
+    source_keys: int
+    target_keys: int
+
+
+@dataclass
+class Report:
+    """The outcome. ``missing``, ``extra`` and ``mismatched`` count all keys, ``differences`` lists the first of them."""
+
+    compared: int = 0
+    missing: int = 0
+    extra: int = 0
+    mismatched: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    databases: list[DatabaseCount] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    elapsed: float = 0.0
+
+    @property
+    def equal(self) -> bool:
+        return not (self.missing or self.extra or self.mismatched)
+
+
+def compare_keyspaces(source: Endpoint, target: Endpoint, options: Options) -> Report:
+    """Compare two servers. Changes nothing. Raises :class:`TairError`."""
+    started = time.monotonic()
+    with Side(source) as source_side, Side(target) as target_side:
+        comparison = _Comparison(Pair(source_side, target_side, options.tolerance), options)
+        report = comparison.run()
+    report.elapsed = round(time.monotonic() - started, 3)
+    return report
+
+
+class _Comparison:
+    def __init__(self, pair: Pair, options: Options) -> None:
+        self._pair = pair
+        self._options = options
+        self._report = Report()
+        self._sieve = Sieve(pair, full=options.mode == "full")
+        source, target = pair.source.volumes(), pair.target.volumes()
+        databases = options.databases
+        sources = [db for db in source if databases.takes(db)] if databases.only is None else sorted(databases.only)
+        self._targets = {db: databases.target(db) for db in sources}
+        """The databases of the source that take part, and where each of them is in the target."""
+        self._origins: dict[int, list[int]] = {}
+        """The databases of the target that take part, and which of the source they hold."""
+        for db, there in self._targets.items():
+            self._origins.setdefault(there, []).append(db)
+        if databases.only is None:
+            for there in target:
+                self._origins.setdefault(there, [])
+        self._field_expiries = {
+            db: any(volume.field_expiries for volume in (source.get(db), target.get(there)) if volume)
+            for db, there in self._targets.items()
+        }
+
+    def run(self) -> Report:
+        self._refuse_itself()
+        if self._options.mode == "count":
+            self._count()
+        else:
+            self._compare_functions()
+            self._compare_keys()
+            self._tell_sizes()
+        return self._report
+
+    def _refuse_itself(self) -> None:
+        """A comparison of a database with itself always ends well, and proves nothing."""
+        run_ids = [side.facts.info.get("run_id") for side in (self._pair.source, self._pair.target)]
+        same_database = not self._targets or any(db == there for db, there in self._targets.items())
+        if run_ids[0] is not None and run_ids[0] == run_ids[1] and same_database:
+            raise TairError(
+                f"Source ({self._pair.source}) and target ({self._pair.target}) are the same server",
+                todo="Check the addresses: login_host and login_port are the target, those below source are the source",
+            )
+
+    def _compare_keys(self) -> None:
+        suspects: dict[int, list[bytes]] = {}
+        extras: dict[int, list[bytes]] = {}
+        for db, there in self._targets.items():
+            self._pair.select(db, there)
+            scanned = self._source_keys(db)
+            suspects[db] = self._first_look(scanned, partial(self._differing, db), partial(self._settle, db))
+        for there in self._origins:
+            self._pair.target.wire.select(there)
+            scanned = self._keys(self._pair.target, there)
+            extras[there] = self._first_look(scanned, partial(self._extra, there), partial(self._settle_extra, there))
+        for db, keys in suspects.items():
+            self._settle(db, keys)
+        for there, keys in extras.items():
+            self._settle_extra(there, keys)
+
+    def _first_look(
+        self,
+        scanned: t.Iterator[list[bytes]],
+        look: t.Callable[[t.Iterable[list[bytes]]], t.Iterator[Found]],
+        settle: t.Callable[[list[bytes]], None],
+    ) -> list[bytes]:
+        """The keys that ``look`` finds to differ, to be settled at the end; too many of them are settled at once."""
+        suspects: list[bytes] = []
+        for first in scanned:
+            suspects += [key for key, _findings in look(chain([first], islice(scanned, _PORTION - 1)))]
+            if len(suspects) > _MAX_SUSPECTS:
+                settle(suspects)
+                suspects = []
+        return suspects
+
+    def _differing(self, db: int, keys: t.Iterable[list[bytes]]) -> t.Iterator[Found]:
+        return self._sieve.differing(keys, field_expiries=self._field_expiries[db])
+
+    def _extra(self, there: int, keys: t.Iterable[list[bytes]]) -> t.Iterator[Found]:
+        return extra_keys(self._pair, keys, self._origins[there])
+
+    def _settle(self, db: int, suspects: list[bytes]) -> None:
+        """Look at keys of the source once more, and report what still differs."""
+        self._pair.select(db, self._targets[db])
+        for key, findings in self._differing(db, batches(list(dict.fromkeys(suspects)))):
+            self._add(db, printable(key), findings)
+
+    def _settle_extra(self, there: int, suspects: list[bytes]) -> None:
+        self._pair.target.wire.select(there)
+        for key, findings in self._extra(there, batches(list(dict.fromkeys(suspects)))):
+            self._add(there, printable(key), findings)
+
+    def _add(self, database: int | None, key: str, findings: list[Finding]) -> None:
+        report = self._report
+        reasons = [finding.reason for finding in findings]
+        report.missing += "missing" in reasons
+        report.extra += "extra" in reasons
+        report.mismatched += "missing" not in reasons and "extra" not in reasons
+        room = max(0, self._options.max_differences - len(report.differences))
+        report.differences += [Difference(database, key, *finding) for finding in findings[:room]]
+
+    def _source_keys(self, db: int) -> t.Iterator[list[bytes]]:
+        for keys in self._keys(self._pair.source, db):
+            self._report.compared += len(keys)
+            yield keys
+
+    def _keys(self, side: Side, database: int) -> t.Iterator[list[bytes]]:
+        if self._options.sample:
+            return side.sample(database, self._options.sample, self._options.keys)
+        return side.scan(database, self._options.keys)
+
+    def _compare_functions(self) -> None:
+        sides = self._pair.source, self._pair.target
+        source, target = map(read_libraries, sides)
+        for side, libraries in zip(sides, (source, target)):
+            if libraries is None:
+                self._report.warnings.append(
+                    f"{side} does not let this user run FUNCTION LIST: functions were not compared"
+                )
+        if source is not None and target is not None:
+            for name, finding in library_differences(source, target):
+                self._add(None, printable(name), [finding])
+
+    def _tell_sizes(self) -> None:
+        for there, origins in self._origins.items():
+            self._tell(
+                there, [self._size(self._pair.source, db) for db in origins], self._size(self._pair.target, there)
+            )
+
+    def _tell(self, there: int, source_keys: list[int], target_keys: int) -> None:
+        counts: list[tuple[int | None, int]] = [*zip(self._origins[there], source_keys)] or [(None, 0)]
+        self._report.databases += [DatabaseCount(db, there, keys, target_keys) for db, keys in counts]
+
+    def _count(self) -> None:
+        for there, origins in self._origins.items():
+            source, target = self._counted(origins, there)
+            self._tell(there, source, target)
+            self._report.compared += sum(source)
+            surplus = sum(source) - target
+            if surplus:
+                facts = [counted(keys, "key") for keys in (sum(source), target)]
+                self._report.missing += max(0, surplus)
+                self._report.extra += max(0, -surplus)
+                self._report.differences.append(Difference(origins[0] if origins else there, "", "count", *facts))
+        del self._report.differences[self._options.max_differences :]
+
+    def _counted(self, origins: list[int], there: int) -> tuple[list[int], int]:
+        """Keys in the databases of the source, and in the one of the target that holds them."""
+        source: list[int] = []
+        target = 0
+        for _attempt in range(_COUNTS):
+            if self._options.keys.takes_all:
+                source = [self._size(self._pair.source, db) for db in origins]
+                target = self._size(self._pair.target, there)
+                if sum(source) == target:
+                    break
+            # DBSIZE counts what has expired and was not looked at since, and our checkpoints. SCAN does neither.
+            source = [self._scanned(self._pair.source, db) for db in origins]
+            target = self._scanned(self._pair.target, there)
+            if sum(source) == target:
+                break
+        return source, target
+
+    def _scanned(self, side: Side, database: int) -> int:
+        return sum(map(len, side.scan(database, self._options.keys)))
+
+    def _size(self, side: Side, database: int) -> int:
+        return side.size(database) - side.checkpoints.get(database, 0)
+
+
+def summary(report: Report, options: Options, source: Endpoint, target: Endpoint) -> str:
+    """The outcome in a sentence."""
+    what = "counted" if options.mode == "count" else "compared"
+    keys = f"{counted(report.compared, 'key')} {what} between {source} and {target}"
+    if not report.equal:
+        numbers = f"{report.missing} missing, {report.extra} extra, {report.mismatched} mismatched"
+        return f"DIFFERENT: {numbers} of {keys}"
+    depth = {"count": "their number", "meta": "existence, type, expiry and length", "full": "everything"}[options.mode]
+    text = f"EQUAL in {depth}: {keys}"
+    if options.sample and options.mode != "count" and 0 < report.compared < sum(db.source_keys for db in report.databases):
+        # The rule of three: none among n chosen at random, so with 95 % confidence below 3/n of all.
+        share = min(100.0, 300 / report.compared)
+        text += f", chosen at random: with 95 % confidence less than {share:.2g} % of all keys differ"
+    return text

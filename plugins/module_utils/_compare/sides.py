@@ -1,0 +1,266 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""The two servers of a comparison: what each of them can tell, its clock, its databases, its keys."""
+
+from __future__ import annotations
+
+import random
+import time
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import encode
+from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply, Reply
+from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, KeyFilter
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, server_facts
+from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire, bulk, head
+
+Command = t.Sequence[bytes]
+
+#: Keys looked at together. What a round trip costs is shared by so many.
+BATCH = 1000
+
+#: What PEXPIRETIME and PTTL say of a key that is not there, and of one without an expiry.
+GONE = -2
+NO_EXPIRY = -1
+
+_TIME = head(1, b"TIME")
+#: TYPE as what stands before and after the key.
+TYPE = head(2, b"TYPE"), b""
+#: A key that nobody has, to ask whether a command is known.
+_NOBODYS_KEY = CHECKPOINT_PREFIX + b"nobody"
+
+
+class KeyChanged(Exception):
+    """A key is gone, or is of another type than a moment ago."""
+
+
+@dataclass(frozen=True)
+class Volume:
+    """What INFO says of a database."""
+
+    keys: int
+    field_expiries: bool
+    """Whether fields of hashes may expire there; True also where the server does not tell."""
+
+
+class Side:
+    """One of the two servers. Keys are read over ``wire``; scans have a connection of their own and run ahead of it.
+
+    Raises :class:`ConnectError` and :class:`ReplyError`, as all its methods do.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        client = connect(endpoint)
+        self.facts = server_facts(client, endpoint)
+        client.close()
+        self._wires: list[Wire] = []
+        self.wire = self.connect()
+        self._scanner = self.connect()
+        self.tells_expiry = self.wire.supports(b"PEXPIRETIME", _NOBODYS_KEY)
+        """7.0 and newer; older servers only tell the time left."""
+        self.tells_memory = self.wire.supports(b"MEMORY", b"USAGE", _NOBODYS_KEY)
+        self.tells_members = self.wire.supports(b"SMISMEMBER", _NOBODYS_KEY, b"m")
+        self.has_field_expiry = self.wire.supports(b"HPEXPIRETIME", _NOBODYS_KEY, b"FIELDS", b"1", b"f")
+        self.checkpoints: dict[int, int] = {}
+        """Our own keys in the databases that were scanned. No scan returns them."""
+        self._clock_ahead = milliseconds(self.wire.call(b"TIME")) - time.time() * 1000
+        self._expiry_head = head(2, b"PEXPIRETIME" if self.tells_expiry else b"PTTL")
+
+    def __enter__(self) -> Side:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for wire in self._wires:
+            wire.close()
+
+    def __str__(self) -> str:
+        return str(self.endpoint)
+
+    @property
+    def build(self) -> tuple[str, ...]:
+        """Two servers with the same build write the same DUMP for the same value in the same encoding."""
+        return (self.facts.flavor, *self.facts.version.split(".")[:2])
+
+    def now(self) -> float:
+        """This server's clock: milliseconds of Unix time."""
+        return time.time() * 1000 + self._clock_ahead
+
+    def connect(self) -> Wire:
+        """One more connection, closed together with the others."""
+        self._wires.append(Wire(self.endpoint))
+        return self._wires[-1]
+
+    def read(self, *command: bytes) -> Reply:
+        """A command on a key that was there before. Raises :class:`KeyChanged`."""
+        return self.checked(self.wire.exchange([command])[0], command[0])
+
+    def checked(self, reply: Reply, command: bytes) -> Reply:
+        """The reply to such a command, if it is not an error."""
+        if isinstance(reply, ErrorReply) and str(reply).startswith(("WRONGTYPE", "NOGROUP", "ERR no such key")):
+            raise KeyChanged
+        return self.wire.checked(reply, command)
+
+    def volumes(self) -> dict[int, Volume]:
+        """The databases that hold keys."""
+        volumes = {}
+        for line in self.wire.call(b"INFO", b"keyspace").decode().split("\r\n"):
+            name, _, numbers = line.partition(":")
+            if name.startswith("db") and name[2:].isdigit():
+                told = dict(pair.split("=", 1) for pair in numbers.split(","))
+                # Redis 7.4 calls it the one, Valkey 9 the other.
+                hashes = told.get("subexpiry", told.get("keys_with_volatile_items"))
+                volumes[int(name[2:])] = Volume(int(told["keys"]), self.has_field_expiry and hashes != "0")
+        return volumes
+
+    def size(self, database: int) -> int:
+        """Keys in a database, expired ones that were not looked at since included."""
+        self.wire.select(database)
+        return int(self.wire.call(b"DBSIZE"))
+
+    def scan(self, database: int, wanted: KeyFilter) -> t.Iterator[list[bytes]]:
+        """The keys of a database in batches of about :data:`BATCH`. A key may come twice (SCAN says so)."""
+        self._scanner.select(database)
+        cursor, ours = b"0", 0
+        self._send_scan(cursor)
+        while True:
+            cursor, scanned = self._scanner.checked(self._scanner.receive(1)[0], b"SCAN")
+            if cursor != b"0":
+                self._send_scan(cursor)  # the server is busy with it while the caller is with these keys
+            keys = [key for key in scanned if not key.startswith(CHECKPOINT_PREFIX)]
+            ours += len(scanned) - len(keys)
+            if not wanted.takes_all:
+                keys = [key for key in keys if wanted.takes(key)]
+            if keys:
+                yield keys
+            if cursor == b"0":
+                self.checkpoints[database] = ours
+                return
+
+    def _send_scan(self, cursor: bytes) -> None:
+        self._scanner.send(encode((b"SCAN", cursor, b"COUNT", b"%d" % BATCH)))
+
+    def sample(self, database: int, count: int, wanted: KeyFilter) -> t.Iterator[list[bytes]]:
+        """``count`` different keys of a database, chosen at random; all of them where there are no more."""
+        size = self.size(database)
+        if size <= count:
+            yield from self.scan(database, wanted)
+            return
+        chosen: dict[bytes, None] = {}
+        if wanted.takes_all and count <= size // 2:
+            chosen = self._drawn(database, count, wanted)
+        if not chosen:
+            chosen = dict.fromkeys(_reservoir(self.scan(database, wanted), count))
+        yield from batches(list(chosen))
+
+    def _drawn(self, database: int, count: int, wanted: KeyFilter) -> dict[bytes, None]:
+        """Keys by RANDOMKEY; none where the server (a proxy) has no such command."""
+        self.wire.select(database)
+        chosen: dict[bytes, None] = {}
+        for _round in range(10 * count):  # some keys come again; at half of all keys, every third time
+            drawn = self.wire.exchange([(b"RANDOMKEY",)] * min(BATCH, count - len(chosen)))
+            if not all(isinstance(key, bytes) for key in drawn):
+                return {}
+            chosen.update(dict.fromkeys(filter(wanted.takes, drawn)))
+            if len(chosen) == count:
+                break
+        return chosen
+
+    def expiry_request(self, keys: t.Iterable[bytes], before: bytes, after: bytes) -> bytes:
+        """Ask for the expiry of each key, and send one more command with it: what stands before and after the key.
+
+        ``keys`` are encoded by :func:`bulk`.
+        """
+        ask = self._expiry_head
+        request = b"".join([ask + key + before + key + after for key in keys])
+        return request if self.tells_expiry else _TIME + request
+
+    def read_expiries(self, count: int) -> tuple[list[int], list[Reply]]:
+        """The replies to :meth:`expiry_request` for ``count`` keys: expiries, and those to the other command.
+
+        An expiry is a Unix time in milliseconds, :data:`GONE` or :data:`NO_EXPIRY`. Servers before 7.0 tell the time
+        left, which is exact to the milliseconds that the request takes.
+        """
+        start = 0.0
+        if not self.tells_expiry:
+            start = milliseconds(self.wire.receive(1)[0])
+        replies = self.wire.receive(2 * count)
+        expiries = replies[::2]
+        for expiry in expiries:
+            if not isinstance(expiry, int):
+                raise self.wire.refused("PEXPIRETIME" if self.tells_expiry else "PTTL", expiry)
+        if not self.tells_expiry:
+            expiries = [round(start + left) if left >= 0 else left for left in expiries]
+        return expiries, replies[1::2]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both servers, with a database selected on each. ``tolerance``: milliseconds that expiries may differ by."""
+
+    source: Side
+    target: Side
+    tolerance: float
+
+    def select(self, source: int, target: int) -> None:
+        self.source.wire.select(source)
+        self.target.wire.select(target)
+
+    def both(self, *commands: Command) -> tuple[list[Reply], list[Reply]]:
+        """The replies of both to commands on keys that were there before. Raises :class:`KeyChanged`."""
+        request = b"".join(map(encode, commands))
+        self.source.wire.send(request)
+        self.target.wire.send(request)
+        # Both are read before an error is raised: nothing may be left unread on a connection.
+        replies = self.source.wire.receive(len(commands)), self.target.wire.receive(len(commands))
+        for side, told in zip((self.source, self.target), replies):
+            for reply, command in zip(told, commands):
+                side.checked(reply, command[0])
+        return replies
+
+    def describe(self, key: bytes) -> tuple[tuple[bytes, int], tuple[bytes, int]]:
+        """Type and expiry of a key on the source and on the target; an expiry of GONE where there is none."""
+        sides = self.source, self.target
+        for side in sides:
+            side.wire.send(side.expiry_request([bulk(key)], *TYPE))
+        told = []
+        for side in sides:
+            (expiry,), (kind,) = side.read_expiries(1)
+            told.append((kind, expiry))
+        for side, (kind, _expiry) in zip(sides, told):
+            side.checked(kind, b"TYPE")
+        return told[0], told[1]
+
+    def expired(self, expiry: int) -> bool:
+        """Whether a key is due by either clock: one server may have let it go while the other still has it."""
+        return 0 <= expiry <= max(self.source.now(), self.target.now()) + self.tolerance
+
+
+def batches(keys: t.Sequence[bytes]) -> t.Iterator[list[bytes]]:
+    """A list of keys in batches of :data:`BATCH`."""
+    for start in range(0, len(keys), BATCH):
+        yield list(keys[start : start + BATCH])
+
+
+def _reservoir(scanned: t.Iterable[list[bytes]], count: int) -> list[bytes]:
+    """``count`` items, each with the same chance, in one pass (Vitter's algorithm R)."""
+    chosen: list[bytes] = []
+    seen = 0
+    for keys in scanned:
+        for key in keys:
+            seen += 1
+            if len(chosen) < count:
+                chosen.append(key)
+            elif (place := random.randrange(seen)) < count:
+                chosen[place] = key
+    return chosen
+
+
+def milliseconds(time_reply: list[bytes]) -> float:
+    """The reply to TIME as milliseconds of Unix time."""
+    seconds, microseconds = time_reply
+    return int(seconds) * 1000 + int(microseconds) / 1000
