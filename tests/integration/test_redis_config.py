@@ -36,7 +36,7 @@ def configure(run_module: RunModule) -> RunModule:
 
 def values(server: Server, *names: str) -> list[str]:
     client = server.client(decode_responses=True)
-    return [client.config_get(name)[name] for name in names]
+    return [str(client.config_get(name)[name]) for name in names]
 
 
 def settings_made(server: Server) -> list[str]:
