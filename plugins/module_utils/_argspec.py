@@ -41,7 +41,7 @@ def connection_spec(*, fallbacks: bool = True) -> dict[str, t.Any]:
 Result = t.Dict[str, t.Any]
 
 
-def run(module: AnsibleModule, body: t.Callable[[AnsibleModule], Result]) -> t.NoReturn:
+def run(module: AnsibleModule, body: t.Callable[[AnsibleModule], Result]) -> None:
     """End the module with what ``body`` returns, or with the message of the :class:`TairError` that it raises."""
     try:
         result = body(module)
