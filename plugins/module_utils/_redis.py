@@ -112,8 +112,7 @@ def connect(endpoint: Endpoint, *, db: int = 0, timeout: float | None = 60.0) ->
         "single_connection_client": True,
     }
     if LooseVersion(redis.__version__) >= LooseVersion("5.0.0"):
-        # No CLIENT SETINFO: renamed or forbidden CLIENT would make it noise in the server's log.
-        options.update(protocol=2, lib_name=None, lib_version=None)
+        options["protocol"] = 2
     if endpoint.unix_socket:
         options["unix_socket_path"] = endpoint.unix_socket
     else:

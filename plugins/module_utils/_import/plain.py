@@ -40,8 +40,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.resp import 
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Rewind, Session
 
 MSET_PAIRS = 64
-#: Bytes between two checkpoints.
-CHECKPOINT_EVERY = 4 << 20
 
 _SET_HEADER = len(b"*3\r\n$3\r\nSET\r\n")
 _FUNCTION_LOAD = (b"FUNCTION", b"LOAD")
@@ -63,28 +61,31 @@ class _PlainSender:
     def __init__(self, session: Session, pipe: Pipe[Request]) -> None:
         self._session = session
         self._pipe = pipe
-        self._zone = 2 * (session.options.window_bytes + CHECKPOINT_EVERY)
-        # The furthest place where a key begins and before which all is well; and the last one written down.
+        # A quarter of what may be under way between two checkpoints; a zone that leaves room for both.
+        self._every = session.options.window_bytes // 4
+        self._zone = 2 * (session.options.window_bytes + self._every)
+        # The furthest place where a key begins and before which all is well; and the last one written down, of which
+        # it may not be known yet whether the target has it or still the one before.
         self._reached = self._written = session.checkpoint
+        # Nothing after this position has been sent, be it by an earlier run.
+        self._sent = session.checkpoint.position + session.checkpoint.zone
         self._database = session.checkpoint.db
 
     def send(self, part: Part, frames: t.Iterable[Frame]) -> None:
         session, pipe = self._session, self._pipe
         begun_at = session.checkpoint
         cursor = Cursor(begun_at.position, begun_at.db)
-        for batch in plain_batches(
-            part, frames, cursor, careful_until=begun_at.position + begun_at.zone, gather=lambda: session.gather
-        ):
-            while batch.end > session.checkpoint.position + session.checkpoint.zone:
+        for batch in plain_batches(part, frames, cursor, careful_until=self._sent, gather=lambda: session.gather):
+            self._sent = max(self._sent, batch.end)
+            while batch.end > self._limit():
                 if pipe.idle:
-                    # Also for a key larger than the zone: a place inside of it is no use, the zone grows with it.
-                    self._write(max(self._zone, 2 * (batch.end - self._reached.position)))
+                    self._write()
                 pipe.wait()
                 self._confirm()
             pipe.submit(batch)
             self._confirm()
-            if self._reached.position - self._written.position >= CHECKPOINT_EVERY:
-                self._write(self._zone)
+            if self._reached.position - self._written.position >= self._every and self._written is session.checkpoint:
+                self._write()
         while not pipe.idle:
             pipe.wait()
             self._confirm()
@@ -96,14 +97,23 @@ class _PlainSender:
                 commands=session.outcome.commands,
                 errors=session.outcome.errors.count,
             )
-            self._write(0)
+            self._write(finished=True)
             while not pipe.idle:
                 pipe.wait()
                 self._confirm()
 
-    def _write(self, zone: int) -> None:
-        """Write down how far it is, before anything more than ``zone`` bytes after it is sent."""
-        self._written = self._reached.at(self._reached.position, zone=zone)
+    def _limit(self) -> int:
+        """How far may be sent: as far as the checkpoint says that is in the target, whichever of the two it is."""
+        return min(found.position + found.zone for found in (self._session.checkpoint, self._written))
+
+    def _write(self, *, finished: bool = False) -> None:
+        """Write down how far it is, with a zone that covers what has been sent and leaves room for more.
+
+        The zone grows with a key that is larger than it: a place inside of a key is no use.
+        """
+        position = self._reached.position
+        zone = 0 if finished else max(self._zone, 2 * (self._sent - position))
+        self._written = self._reached.at(position, zone=zone)
         command = self._written.command()
         self._pipe.submit(_CheckpointRequest([command], len(command), 1, checkpoint=self._written))
 

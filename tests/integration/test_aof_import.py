@@ -1,0 +1,445 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module aof_import: what it takes, what it refuses, what it leaves behind."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import encode
+from ansible_collections.redisops.tair.tests.support import snapshot
+from ansible_collections.redisops.tair.tests.support.certs import issue
+from ansible_collections.redisops.tair.tests.support.corpus import CorpusSet, corpus
+from ansible_collections.redisops.tair.tests.support.servers import BUILDS, Build, Server
+
+StartServer = t.Callable[..., Server]
+RunModule = t.Callable[..., dict[str, t.Any]]
+CHECKPOINT = b"redisops.tair:checkpoint:imports"
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
+
+
+def takes(build: Build, aof: CorpusSet) -> bool:
+    """Whether the server knows all that the set's server writes: its own line, or the Redis that both descend from."""
+    source, target = version_of(aof.version)[:2], version_of(build.version)[:2]
+    if aof.server == "keydb":
+        return True  # KeyDB 6.3 writes what Redis 6.2 knows
+    if build.flavor == aof.server:
+        return source <= target
+    return aof.server == "redis" and source <= (7, 2)  # Valkey is Redis 7.2 and what came after
+
+
+MATRIX = [
+    pytest.param(build, aof, id=f"{aof} into {build.name}")
+    for build in BUILDS
+    for aof in corpus()
+    if takes(build, aof) and not aof.meta["has_preamble"]
+]
+
+
+@pytest.fixture(scope="module")
+def targets() -> t.Iterator[dict[str, Server]]:
+    started: dict[str, Server] = {}
+    yield started
+    for server in started.values():
+        server.close()
+
+
+@pytest.mark.parametrize(("build", "aof"), MATRIX)
+def test_a_real_aof_arrives_as_the_data_that_its_server_had(
+    build: Build, aof: CorpusSet, targets: dict[str, Server], run_module: RunModule
+) -> None:
+    if build.name not in targets:
+        targets[build.name] = Server(build)
+        targets[build.name].start()
+    target = targets[build.name]
+    target.client().flushall()
+    if version_of(build.version) >= (7,):
+        target.client().function_flush()
+    # Redis 5.0 writes for an empty stream what no server takes, and loses it in its own restart too.
+    unreadable = 3 if aof.version.startswith("5.0") and aof.variant != "no-rewrite" else 0
+
+    result = run_module(
+        "aof_import",
+        {
+            **target.login(),
+            "path": str(aof.aof),
+            "aof_base_size": aof.meta["bytes"] if aof.variant == "base" else 0,
+            "on_error": "continue",
+            "max_errors": 3,
+        },
+    )
+
+    assert not result["failed"], result
+    assert result["errors"] == unreadable
+    assert result["summary"] == f"errors: {unreadable}, replies: {result['replies']}"
+    if "truncated" not in aof.variant:
+        assert result["replies"] == aof.meta["commands"]
+        assert result["truncated_bytes"] == 0
+        assert result["bytes"] == result["position"] == result["size"]
+    else:
+        assert result["truncated_bytes"] > 0
+    expected = aof.expected
+    if str(aof) == "redis-3.2.13/truncated-multi":
+        expected = snapshot.load(str(aof.directory / "expected.multi-dropped.json"), None)  # 3.2 applies an open MULTI
+    assert snapshot.diff(expected, snapshot.snapshot(target.host, target.port)) == []
+    assert not any(target.client(db=db).exists(CHECKPOINT) for db in result["databases"])
+
+
+@pytest.fixture
+def target(start_server: StartServer) -> Server:
+    return start_server("redis-7.0.15")
+
+
+def single(tmp_path: Path, *commands: tuple[t.Any, ...], raw: bytes = b"") -> Path:
+    path = tmp_path / "appendonly.aof"
+    path.write_bytes(b"".join(encode([str(arg).encode() for arg in command]) for command in commands) + raw)
+    return path
+
+
+def test_a_second_import_with_a_kept_checkpoint_sends_only_what_was_appended(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    path = single(tmp_path, ("SELECT", 2), ("RPUSH", "list", "a"), ("INCR", "counter"))
+    params = {**target.login(), "path": str(path), "checkpoint": "keep"}
+    first = run_module("aof_import", params)
+    again = run_module("aof_import", params)
+    with path.open("ab") as file:
+        file.write(encode([b"RPUSH", b"list", b"b"]) + encode([b"INCR", b"counter"]))
+    appended = run_module("aof_import", params)
+    done = run_module("aof_import", {**params, "checkpoint": "remove"})
+
+    assert (first["changed"], first["replies"], first["resumed_from"]) == (True, 3, None)
+    assert (again["changed"], again["commands"], again["replies"], again["bytes"]) == (False, 0, 3, 0)
+    assert (appended["changed"], appended["commands"], appended["replies"]) == (True, 2, 5)
+    assert appended["resumed_from"] == first["position"]
+    assert done["commands"] == 0
+    client = target.client(db=2)
+    assert client.lrange("list", 0, -1) == [b"a", b"b"]
+    assert client.get("counter") == b"2"
+    assert sorted(client.keys()) == [b"counter", b"list"]
+
+
+def test_a_target_with_keys_is_refused_untouched_unless_told_otherwise(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    path = single(tmp_path, ("SET", "new", "1"))
+    params = {**target.login(), "path": str(path)}
+    target.client(db=5).set("theirs", "1")
+
+    refused = run_module("aof_import", params)
+    assert refused["failed"] and "is not empty: it holds 1 keys" in refused["msg"]
+    assert f"Nothing was changed on 127.0.0.1:{target.port}" in refused["msg"]
+    assert refused["keys_in_target"] == 1
+    assert target.client().dbsize() == 0
+
+    assert not run_module("aof_import", {**params, "if_not_empty": "append"})["failed"]
+    assert target.client(db=5).get("theirs") == b"1" and target.client().get("new") == b"1"
+
+    flushed = run_module("aof_import", {**params, "if_not_empty": "flush"})
+    assert flushed["changed"]
+    assert target.client(db=5).dbsize() == 0 and target.client().get("new") == b"1"
+
+
+def test_the_checkpoint_of_another_aof_does_not_let_this_one_in(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    other = single(tmp_path, ("SET", "a", "1"), ("SET", "b", "1"))
+    run_module("aof_import", {**target.login(), "path": str(other), "checkpoint": "keep"})
+    path = single(tmp_path, ("SET", "a", "2"), ("SET", "b", "1"))
+    refused = run_module("aof_import", {**target.login(), "path": str(path)})
+    assert refused["failed"] and "by an unfinished import of another AOF" in refused["msg"]
+    assert target.client().get("a") == b"1"
+
+
+def test_check_mode_tells_what_would_happen_and_changes_nothing(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    params = {**target.login(), "path": str(single(tmp_path, ("SET", "a", "1"))), "checkpoint": "keep"}
+    assert run_module("aof_import", params, check=True)["changed"] is True
+    assert target.client().dbsize() == 0
+    run_module("aof_import", params)
+    assert run_module("aof_import", params, check=True)["changed"] is False
+    target.client().delete(CHECKPOINT)
+    assert run_module("aof_import", params, check=True)["failed"]
+    assert run_module("aof_import", {**params, "if_not_empty": "flush"}, check=True)["changed"] is True
+    assert target.client().get("a") == b"1"
+
+
+def test_an_error_is_told_with_file_offset_database_command_and_key_but_no_value(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    path = single(
+        tmp_path,
+        ("SELECT", 3),
+        ("SET", "a", "secret-1"),
+        ("MULTI",),
+        ("LPUSH", "a", "secret-2"),
+        ("SET", "b", "1"),
+        ("EXEC",),
+        ("NOSUCH", "c", "secret-3"),
+        ("SET", "d", "1"),
+    )
+    content = path.read_bytes()
+    params = {**target.login(), "path": str(path), "on_error": "continue"}
+    result = run_module("aof_import", params)
+    assert (result["failed"], result["errors"], result["replies"]) == (False, 2, 8)
+    assert result["summary"] == "errors: 2, replies: 8"
+    by_command = {sample["command"]: sample for sample in result["error_samples"]}
+    push, unknown = by_command["LPUSH"], by_command["NOSUCH"]
+    assert (push["database"], push["key"], push["offset"]) == (3, "a", content.index(b"*3\r\n$5\r\nLPUSH"))
+    assert push["reply"].startswith("WRONGTYPE")
+    assert (unknown["database"], unknown["key"], unknown["offset"]) == (3, "c", content.index(b"*3\r\n$6\r\nNOSUCH"))
+    assert "secret" not in str(result)
+    client = target.client(db=3)
+    assert (client.get("a"), client.get("b"), client.get("d")) == (b"secret-1", b"1", b"1")
+
+
+def test_with_on_error_fail_nothing_after_the_refused_transaction_is_applied_and_a_rerun_does_not_hide_it(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    path = single(tmp_path, ("SET", "a", "1"), ("LPUSH", "a", "1"), *[("SET", f"k{n}", "x" * 1000) for n in range(200)])
+    params = {**target.login(), "path": str(path), "batch_bytes": 1000}
+    failed = run_module("aof_import", params)
+    assert failed["failed"] and failed["errors"] == 1 and failed["changed"]
+    assert "LPUSH of key 'a' in database 0" in failed["msg"] and "WRONGTYPE" in failed["msg"]
+    applied = target.client().dbsize()
+    assert applied < 120
+    again = run_module("aof_import", params)
+    assert again["failed"] and "met 1 errors in its first" in again["msg"]
+    assert target.client().dbsize() == applied
+    went_on = run_module("aof_import", {**params, "on_error": "continue"})
+    assert (went_on["failed"], went_on["errors"], went_on["replies"]) == (False, 1, 202)
+    assert target.client().dbsize() == 201
+
+
+def test_max_errors_ends_an_import_that_goes_wrong_all_over(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    path = single(tmp_path, ("SET", "a", "1"), *[("LPUSH", "a", n) for n in range(50)])
+    failed = run_module("aof_import", {**target.login(), "path": str(path), "on_error": "continue", "max_errors": 10})
+    assert failed["failed"] and "refused more than 10 commands" in failed["msg"]
+
+
+@pytest.mark.parametrize("base", [False, True], ids=["transactions", "plain"])
+def test_commands_that_the_target_does_not_know_are_left_out_and_the_others_keep_their_order(
+    target: Server, run_module: RunModule, tmp_path: Path, base: bool
+) -> None:
+    commands: list[tuple[t.Any, ...]] = []
+    for number in range(300):
+        commands += [("RPUSH", f"list{number // 100}", number), ("NOSUCH", "key", number)]
+    path = single(tmp_path, *commands)
+    result = run_module(
+        "aof_import",
+        {
+            **target.login(),
+            "path": str(path),
+            "on_error": "continue",
+            "batch_bytes": 500,
+            "aof_base_size": path.stat().st_size if base else 0,
+        },
+    )
+    assert (result["failed"], result["errors"], result["replies"]) == (False, 300, 600), result
+    for part in range(3):
+        assert target.client().lrange(f"list{part}", 0, -1) == [b"%d" % n for n in range(part * 100, part * 100 + 100)]
+
+
+def test_a_user_who_may_set_but_not_mset_gets_all_keys_across(
+    start_server: StartServer, run_module: RunModule, tmp_path: Path
+) -> None:
+    target = start_server("redis-7.0.15", {"user": ["mover on >secret ~* +@all -mset"]})
+    path = single(tmp_path, *[("SET", f"k{n}", n) for n in range(1000)], ("PEXPIREAT", "k999", 4102444800000))
+    result = run_module(
+        "aof_import",
+        {
+            **target.login(),
+            "login_user": "mover",
+            "login_password": "secret",
+            "path": str(path),
+            "aof_base_size": path.stat().st_size,
+        },
+    )
+    assert (result["failed"], result["errors"], result["replies"]) == (False, 0, 1001), result
+    assert target.client().dbsize() == 1000
+    assert target.client().pexpiretime("k999") == 4102444800000
+
+
+def test_a_key_that_the_account_may_not_write_is_named(
+    start_server: StartServer, run_module: RunModule, tmp_path: Path
+) -> None:
+    target = start_server("redis-7.0.15", {"user": ["mover on >secret ~k* ~redisops* +@all"]})
+    path = single(tmp_path, *[("SET", f"k{n}", n) for n in range(100)], ("SET", "other", "1"), ("SET", "k100", "1"))
+    params = {
+        **target.login(),
+        "login_user": "mover",
+        "login_password": "secret",
+        "path": str(path),
+        "aof_base_size": path.stat().st_size,
+    }
+    failed = run_module("aof_import", params)
+    assert failed["failed"] and [sample["key"] for sample in failed["error_samples"]] == ["other"]
+    result = run_module("aof_import", {**params, "on_error": "continue"})
+    assert (result["errors"], result["replies"]) == (1, 102)
+    assert target.client().dbsize() == 101
+
+
+@pytest.mark.parametrize("base", [False, True], ids=["transactions", "plain"])
+def test_a_full_target_stops_the_import_cleanly_and_it_goes_on_when_there_is_room(
+    start_server: StartServer, run_module: RunModule, tmp_path: Path, base: bool
+) -> None:
+    target = start_server("redis-7.0.15", {"maxmemory": "6mb", "maxmemory-policy": "noeviction"})
+    commands = [("RPUSH", f"list{n // 10}", "x" * 2000) for n in range(5000)]
+    path = single(tmp_path, *commands)
+    params = {**target.login(), "path": str(path), "aof_base_size": path.stat().st_size if base else 0}
+    failed = run_module("aof_import", params)
+    assert failed["failed"] and "OOM" in failed["msg"] and "larger instance class" in failed["msg"]
+    target.client().config_set("maxmemory", "0")
+    result = run_module("aof_import", params)
+    assert (result["failed"], result["errors"], result["replies"]) == (False, 0, 5000), result
+    assert result["resumed_from"] is not None
+    client = target.client()
+    assert client.dbsize() == 500
+    assert {client.llen(f"list{n}") for n in range(500)} == {10}
+
+
+def test_a_target_that_would_evict_is_refused_and_can_be_accepted_by_name(
+    start_server: StartServer, run_module: RunModule, tmp_path: Path
+) -> None:
+    target = start_server("redis-7.0.15", {"maxmemory": "3mb", "maxmemory-policy": "allkeys-lru"})
+    path = single(tmp_path, *[("SET", f"k{n}", "x" * 2000) for n in range(5000)])
+    params = {**target.login(), "path": str(path), "aof_base_size": path.stat().st_size}
+    refused = run_module("aof_import", params)
+    assert refused["failed"] and "would evict keys" in refused["msg"] and "allkeys-lru" in refused["msg"]
+    assert target.client().dbsize() == 0
+    accepted = run_module("aof_import", {**params, "allow_eviction": True})
+    assert not accepted["failed"] and accepted["evicted_keys"] > 0
+
+
+def test_keys_evicted_against_expectation_fail_the_import(
+    start_server: StartServer, run_module: RunModule, tmp_path: Path
+) -> None:
+    # Small in the file, large in memory: each list node costs the server more than its command.
+    target = start_server("redis-7.0.15", {"maxmemory": "5mb", "maxmemory-policy": "allkeys-lru"})
+    path = single(tmp_path, *[("SETRANGE", f"k{n}", 2000, "x") for n in range(5000)])
+    failed = run_module("aof_import", {**target.login(), "path": str(path)})
+    assert failed["failed"] and "evicted" in failed["msg"] and failed["evicted_keys"] > 0
+
+
+def test_values_too_large_to_hold_arrive_whole_in_base_and_transactions(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    big = bytes(range(256)) * 40_000  # 10 MB with everything that the format is made of
+    commands = [encode([b"SET", b"big", big]), encode([b"RPUSH", b"list", b"a", big, b"c"])]
+    base = encode([b"SELECT", b"1"]) + b"".join(commands) + encode([b"SET", b"small", b"1"])
+    many = encode([b"RPUSH", b"many", *[b"%d" % n for n in range(200_000)]])
+    path = tmp_path / "appendonly.aof"
+    path.write_bytes(base + encode([b"MULTI"]) + encode([b"APPEND", b"big", big]) + many + encode([b"EXEC"]))
+    result = run_module("aof_import", {**target.login(), "path": str(path), "aof_base_size": len(base)})
+    assert (result["failed"], result["replies"]) == (False, 8), result
+    client = target.client(db=1)
+    assert client.get("big") == big + big
+    assert client.lrange("list", 0, -1) == [b"a", big, b"c"]
+    assert client.llen("many") == 200_000
+    assert client.get("small") == b"1"
+
+
+def test_annotations_are_skipped_and_until_stops_at_one(target: Server, run_module: RunModule, tmp_path: Path) -> None:
+    path = tmp_path / "appendonly.aof"
+    path.write_bytes(
+        b"#TS:100\r\n"
+        + encode([b"SET", b"a", b"\r\n#TS:999\r\n"])
+        + b"#TS:200\r\n#something new\r\n"
+        + encode([b"SET", b"b", b"1"])
+        + b"#TS:300\r\n"
+        + encode([b"SET", b"c", b"1"])
+    )
+    params = {**target.login(), "path": str(path)}
+    result = run_module("aof_import", {**params, "until": 250, "checkpoint": "keep"})
+    assert (result["failed"], result["replies"], result["truncated_bytes"]) == (False, 2, 0), result
+    assert sorted(target.client().keys("?")) == [b"a", b"b"]
+    assert target.client().get("a") == b"\r\n#TS:999\r\n"
+    rest = run_module("aof_import", params)
+    assert (rest["commands"], rest["replies"]) == (1, 3)
+    assert sorted(target.client().keys()) == [b"a", b"b", b"c"]
+
+
+def test_damage_stops_the_import_at_its_byte_and_nothing_after_it_is_sent(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    good = encode([b"SET", b"a", b"1"])
+    path = single(tmp_path, ("SET", "a", "1"), raw=b"garbage\r\n" + encode([b"SET", b"b", b"1"]))
+    failed = run_module("aof_import", {**target.login(), "path": str(path)})
+    assert failed["failed"] and f"is damaged at byte {len(good)}" in failed["msg"]
+    assert failed["offset"] == len(good)
+    assert target.client().exists("b") == 0
+
+
+def test_a_file_cut_off_before_others_follow_is_an_error(target: Server, run_module: RunModule, tmp_path: Path) -> None:
+    (tmp_path / "a.aof.1.base.aof").write_bytes(encode([b"SET", b"a", b"1"])[:-3])
+    (tmp_path / "a.aof.1.incr.aof").write_bytes(encode([b"SET", b"b", b"1"]))
+    (tmp_path / "a.aof.manifest").write_text("file a.aof.1.base.aof seq 1 type b\nfile a.aof.1.incr.aof seq 1 type i\n")
+    failed = run_module("aof_import", {**target.login(), "path": str(tmp_path)})
+    assert failed["failed"] and "is cut off at byte 0, and more of the AOF follows it" in failed["msg"]
+    assert target.client().exists("b") == 0
+
+
+def test_an_empty_aof_is_imported_as_nothing(target: Server, run_module: RunModule, tmp_path: Path) -> None:
+    path = tmp_path / "appendonly.aof"
+    path.touch()
+    result = run_module("aof_import", {**target.login(), "path": str(path)})
+    assert (result["failed"], result["changed"], result["replies"]) == (False, False, 0), result
+
+
+@pytest.mark.parametrize("aof", corpus(variant="hybrid"), ids=str)
+def test_an_rdb_preamble_is_refused_before_anything_is_sent(
+    aof: CorpusSet, target: Server, run_module: RunModule
+) -> None:
+    failed = run_module("aof_import", {**target.login(), "path": str(aof.aof)})
+    assert failed["failed"] and "is a hybrid AOF" in failed["msg"] and "aof-use-rdb-preamble no" in failed["msg"]
+    assert target.client().dbsize() == 0
+
+
+def test_bad_paths_are_told(target: Server, run_module: RunModule, tmp_path: Path) -> None:
+    missing = run_module("aof_import", {**target.login(), "path": str(tmp_path / "nothing.aof")})
+    assert missing["failed"] and f"There is no {tmp_path / 'nothing.aof'}" in missing["msg"]
+    empty = run_module("aof_import", {**target.login(), "path": str(tmp_path)})
+    assert empty["failed"] and "does not hold exactly one AOF" in empty["msg"]
+
+
+def test_a_replica_and_a_wrong_password_are_refused(
+    start_server: StartServer, run_module: RunModule, tmp_path: Path
+) -> None:
+    primary = start_server("redis-7.0.15", password="secret")
+    replica = start_server(
+        "redis-7.0.15", {"replicaof": f"127.0.0.1 {primary.port}", "masterauth": "secret"}, password="secret"
+    )
+    path = single(tmp_path, ("SET", "a", "1"))
+    refused = run_module("aof_import", {**replica.login(), "path": str(path)})
+    assert refused["failed"] and "is a replica" in refused["msg"]
+    wrong = run_module("aof_import", {**primary.login(), "login_password": "wrong-one", "path": str(path)})
+    assert wrong["failed"] and "the user or the password is wrong" in wrong["msg"] and "wrong-one" not in str(wrong)
+
+
+def test_it_works_over_tls(start_server: StartServer, run_module: RunModule, tmp_path: Path) -> None:
+    builds = [build for build in BUILDS if build.tls]
+    target = start_server(builds[0], certificate=issue(tmp_path))
+    path = single(tmp_path, *[("RPUSH", f"k{n // 100}", "x" * 500) for n in range(20_000)])
+    for base in (0, path.stat().st_size):
+        result = run_module(
+            "aof_import", {**target.login(), "path": str(path), "aof_base_size": base, "if_not_empty": "flush"}
+        )
+        assert (result["failed"], result["replies"]) == (False, 20_000), result
+        assert target.client().dbsize() == 200
+        assert {target.client().llen(f"k{n}") for n in range(0, 200, 17)} == {100}
+
+
+def test_a_rate_limit_is_kept(target: Server, run_module: RunModule, tmp_path: Path) -> None:
+    path = single(tmp_path, *[("SET", f"k{n}", "x" * 1000) for n in range(1500)])
+    result = run_module("aof_import", {**target.login(), "path": str(path), "rate_limit": 1_000_000})
+    assert result["elapsed"] > 0.4 * path.stat().st_size / 1_000_000

@@ -1,0 +1,215 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Exactly once: the importer killed, its connection cut, the target restarted, each at many places of base and incr.
+
+The data is such that any command lost or run twice shows: lists and counters, in several databases, in transactions.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
+from ansible_collections.redisops.tair.plugins.module_utils._import.importer import import_aof
+from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.tests.support import dataset, snapshot
+from ansible_collections.redisops.tair.tests.support.ansible_cli import environment
+from ansible_collections.redisops.tair.tests.support.paths import link_collection
+from ansible_collections.redisops.tair.tests.support.proxy import Proxy
+from ansible_collections.redisops.tair.tests.support.servers import Server, build
+
+# Small, so that many checkpoints and transactions are under way: what takes gigabytes in a real migration.
+OPTIONS = {"batch_bytes": 4096, "window_bytes": 64 * 1024}
+PLACES = 25  # a layout; both layouts together make the fifty
+
+
+@dataclass(frozen=True)
+class Source:
+    """An AOF with a base and incr commands, and what it holds."""
+
+    aof: Path
+    base_size: int
+    size: int
+    expected: dict[str, t.Any]
+
+    def options(self) -> dict[str, t.Any]:
+        return {"path": str(self.aof), "aof_base_size": self.base_size, **OPTIONS}
+
+
+def write_after_rewrite(server: Server, rng: random.Random) -> None:
+    """Commands whose number and order matter, in the forms that a server logs."""
+    client = server.client()
+    for number in range(6000):
+        if number % 500 == 0:
+            client = server.client(db=rng.choice((0, 0, 0, 3)))
+        key = f"late:{rng.randrange(40)}"
+        choice = rng.random()
+        if choice < 0.4:
+            client.rpush(f"{key}:list", f"{number}", "x" * rng.randrange(60))
+        elif choice < 0.7:
+            client.incr(f"{key}:counter")
+        elif choice < 0.75:
+            client.append(f"{key}:text", f"{number},")
+        elif choice < 0.8:
+            client.lpop(f"{key}:list")
+        elif choice < 0.85:
+            client.rename(f"{key}:counter", f"{key}:was") if client.exists(f"{key}:counter") else None
+        elif choice < 0.9:
+            client.xadd(f"{key}:stream", {"n": number})
+        else:
+            with client.pipeline(transaction=True) as pipe:
+                pipe.incrby(f"{key}:counter", 7).rpush(f"{key}:list", "in multi", number).execute()
+    client.set("last", b"\r\n*1\r\n#TS:1\r\n" * 100)
+    client.rpush("large", "y" * 700_000, "z")
+
+
+@pytest.fixture(scope="module", params=["redis-6.2.14", "redis-7.0.15"], ids=["single", "multi"])
+def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Source]:
+    with Server(build(request.param), {"appendonly": "yes", "aof-use-rdb-preamble": "no"}) as server:
+        dataset.fill(server.host, server.port, keys=4000)
+        client = server.client()
+        client.rpush("huge", *[f"{n}" for n in range(60_000)])  # one key of hundreds of commands, larger than a zone
+        client.bgrewriteaof()
+        server.wait_for_rewrite()
+        base_size = client.info("persistence")["aof_base_size"]
+        write_after_rewrite(server, random.Random(4))
+        expected = snapshot.snapshot(server.host, server.port)
+        client.config_set("auto-aof-rewrite-percentage", 0)
+        size = client.info("persistence")["aof_current_size"]
+        yield Source(server.aof_path(), base_size if server.build.layout == "single" else 0, size, expected)
+
+
+@pytest.fixture(scope="module")
+def target() -> t.Iterator[Server]:
+    # Always-fsync: what it has acknowledged is there after a kill -9.
+    with Server(build("redis-7.0.15"), {"appendonly": "yes", "appendfsync": "always"}) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def empty(target: Server) -> None:
+    target.client().flushall()
+    target.client().function_flush()
+
+
+def places(source: Source, seed: int, count: int = PLACES) -> list[int]:
+    """Byte counts to fail at, spread over the whole import and beyond what it takes to say so."""
+    rng = random.Random(seed)
+    return sorted(int(source.size * (n + rng.random()) / count * 1.02) for n in range(count))
+
+
+class ImportProcess:
+    """The module in a process of its own, so that it can be killed."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, port: int) -> None:
+        arguments = {**self._source.options(), "login_host": "127.0.0.1", "login_port": port}
+        with tempfile.TemporaryFile() as params:
+            params.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+            params.seek(0)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ansible_collections.redisops.tair.plugins.modules.aof_import"],
+                stdin=params,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment({"PYTHONPATH": str(link_collection())}),
+            )
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+
+    def result(self) -> dict[str, t.Any] | None:
+        """What the module returned; None where it was killed."""
+        assert self._process is not None
+        output, errors = self._process.communicate(timeout=120)
+        if self._process.returncode == -signal.SIGKILL:
+            return None
+        try:
+            returned: dict[str, t.Any] = json.loads(output)
+        except ValueError:
+            raise AssertionError(errors.decode()) from None
+        return returned
+
+
+def import_here(source: Source, port: int) -> t.Any:
+    options = Options(batch_bytes=OPTIONS["batch_bytes"], window_bytes=OPTIONS["window_bytes"], timeout=20.0)
+    with open_aof(find_aof(source.aof), base_size=source.base_size) as aof:
+        return import_aof(aof, Endpoint(host="127.0.0.1", port=port), options)
+
+
+def assert_equal(source: Source, target: Server) -> None:
+    assert snapshot.diff(source.expected, snapshot.snapshot(target.host, target.port)) == []
+
+
+def test_an_import_killed_anywhere_is_finished_by_the_next_one_exactly(source: Source, target: Server) -> None:
+    resumed = 0
+    for place in places(source, seed=1):
+        target.client().flushall()
+        target.client().function_flush()
+        process = ImportProcess(source)
+        with Proxy(target.port, fault_at=place, on_fault=process.kill) as proxy:
+            process.start(proxy.port)
+            process.result()
+        outcome = import_here(source, target.port)
+        resumed += outcome.resumed_from is not None
+        assert_equal(source, target)
+    assert resumed >= PLACES * 0.8, "most of the kills must have hit an import under way"
+
+
+def test_an_import_killed_again_and_again_still_comes_out_exact(source: Source, target: Server) -> None:
+    for place in (30_000, 60_000, 100_000, 150_000, 150_000, 200_000, 250_000, 300_000):
+        process = ImportProcess(source)
+        with Proxy(target.port, fault_at=place, on_fault=process.kill) as proxy:
+            process.start(proxy.port)
+            assert process.result() is None
+    import_here(source, target.port)
+    assert_equal(source, target)
+
+
+def test_an_import_whose_connection_is_cut_anywhere_goes_on_by_itself(source: Source, target: Server) -> None:
+    reconnects = 0
+    for place in places(source, seed=2):
+        target.client().flushall()
+        target.client().function_flush()
+        with Proxy(target.port, fault_at=place) as proxy:
+            reconnects += import_here(source, proxy.port).reconnects
+        assert_equal(source, target)
+    assert reconnects >= PLACES * 0.8
+
+
+def test_an_import_lives_through_restarts_of_the_target(source: Source, target: Server) -> None:
+    for place in places(source, seed=3, count=5):
+        target.client().flushall()
+        target.client().function_flush()
+        down = threading.Event()
+
+        def fault(down: threading.Event = down) -> None:
+            target.kill()
+            down.set()
+
+        with Proxy(target.port, fault_at=min(place, source.size), on_fault=fault) as proxy:
+            process = ImportProcess(source)
+            process.start(proxy.port)
+            assert down.wait(60)
+            target.start()
+            result = process.result()
+        assert result is not None and result.get("reconnects", 0) >= 1, result
+        assert_equal(source, target)
