@@ -57,7 +57,7 @@ style: $(VENV)/test.stamp
 
 .PHONY: types
 types: $(VENV)/test.stamp link
-	cd $(CACHE)/collections && MYPYPATH=. $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
+	cd $(CACHE)/collections && MYPYPATH=. $(BIN)/mypy --cache-dir $(CACHE)/mypy --config-file $(CURDIR)/pyproject.toml \
 		$$(find -L $(COLLECTION)/plugins $(COLLECTION)/tests -name '*.py' ! -name snapshot.py)
 
 .PHONY: packages

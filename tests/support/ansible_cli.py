@@ -140,7 +140,7 @@ def run_playbook(
         variables = _json(directory / "vars.json", extra_vars or {})
         record = directory / "record.jsonl"
         record.touch()
-        command = [_beside_python("ansible-playbook"), "-i", str(inventory), "-e", f"@{variables}"]
+        command = [beside_python("ansible-playbook"), "-i", str(inventory), "-e", f"@{variables}"]
         done = subprocess.run(
             [*command, *(["--check", "--diff"] if check else []), *arguments, str(playbook)],
             env=environment(
@@ -171,7 +171,7 @@ def _json(path: Path, content: t.Any) -> Path:
     return path
 
 
-def _beside_python(program: str) -> str:
+def beside_python(program: str) -> str:
     """The program of the same virtual environment, activated or not."""
     beside = Path(sys.executable).parent / program
     return str(beside) if beside.exists() else program
