@@ -268,7 +268,6 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
-                env={"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
                 start_new_session=True,  # a Ctrl-C in the terminal is for us, not for the server
                 preexec_fn=die_with_parent,
                 **identity,
