@@ -6,9 +6,9 @@
 
 """Reading an AOF through a shell on its host, as another user where ``become`` says so.
 
-Each request is one ``sh`` that gets a small script on its standard input, so nothing is left on the host, no file name
-or password stands in a command line, and the login shell may be any. The script needs the POSIX tools (busybox's do)
-and one of openssl, sha256sum, shasum and sha256. Its answer starts at a marker of its own: what rc files print before is skipped.
+Each request is one ``sh`` that gets a script of ``_host_scripts`` on its standard input, so nothing is left on the host,
+no file name or password stands in a command line, and the login shell may be any. The answer starts at a marker of its
+own: what rc files print before is skipped.
 """
 
 from __future__ import annotations
@@ -31,98 +31,8 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._host import (
     SourceChangedError,
     Stream,
 )
+from ansible_collections.redisops.tair.plugins.plugin_utils._host_scripts import COMMON, DIGEST, FIND, STATES, STREAM
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh import ConnectionLostError, SshConnection
-
-# 'say' prints lines that start with the marker in $id: 'start' before what was asked for, 'wait' to show life,
-# 'error' with the reason, 'end' or 'short' after a stream.
-_COMMON = r"""
-exec 2>/dev/null
-LC_ALL=C; export LC_ALL
-say() { printf '%s\n' "$id $*"; }
-fail() { say "error $*"; exit 0; }
-
-# Sets inode and size of the file that $1 names or links to.
-state() {
-  line=$(ls -Llnid "$1" 2>&1) || fail "$line"
-  set -- $line
-  inode=$1 size=$6
-}
-
-# Opens the file whose inode is known. Where /proc has it, $from stays that very file, whatever happens to its name.
-open() {
-  [ -r "$file" ] || { state "$file"; fail "$file: Permission denied"; }
-  exec 5<"$file"
-  from=$file
-  [ -r /proc/self/fd/5 ] && from=/proc/self/fd/5
-  state "$from"
-  [ "$inode" = "$expected" ] || fail "$file: replaced"
-}
-
-# Bytes $1 to $1 + $2 of the file.
-if dd if=/dev/null iflag=skip_bytes,count_bytes count=1 >/dev/null; then
-  range() { dd if="$from" bs=1048576 iflag=skip_bytes,count_bytes skip="$1" count="$2"; }
-else
-  range() { tail -c "+$(($1 + 1))" "$from" | head -c "$2"; }
-fi
-
-# The fastest first: sha256sum is seven times slower than openssl where it was built without libcrypto.
-for hash in 'openssl dgst -sha256 -r' sha256sum 'shasum -a 256' 'sha256 -q' ''; do
-  case $($hash </dev/null) in e3b0c44298fc1c149afb*) break ;; esac
-done
-"""
-
-_FIND = r"""
-state "$src"
-if [ -d "$src" ]; then
-  [ -r "$src" ] && [ -x "$src" ] || fail "$src: Permission denied"
-  set -- "$src"/*.manifest
-  [ -e "$1" ] || set -- "$src"/*.aof
-  [ -e "$1" ] || fail "$src: holds no manifest and no .aof file"
-  [ $# = 1 ] || fail "$src: holds several AOFs: $*"
-  src=$1
-fi
-[ -f "$src" ] || fail "$src: is not a file"
-[ -r "$src" ] || fail "$src: Permission denied"
-say "start $src"
-case $src in *.manifest) cat "$src" ;; esac
-say end
-"""
-
-_STATES = r"""
-answer=
-for file in %s; do
-  state "$file"
-  [ -r "$file" ] || fail "$file: Permission denied"
-  answer="$answer $inode $size"
-done
-say "start$answer"
-"""
-
-_DIGEST = r"""
-open
-[ -n "$hash" ] || { say "start"; exit 0; }
-( while sleep 10 >/dev/null; do say wait || exit; done ) &
-beat=$!
-digest=$(range 0 "$length" | $hash)
-kill "$beat"
-say "start ${digest%% *}"
-"""
-
-_STREAM = r"""
-open
-say start
-exec 3>&1
-# tee writes to the network and to the hash: here, $(...) is the pipe that descriptor 4 duplicates.
-if [ -n "$hash" ] && [ "$(printf x | tee /dev/fd/4 4>&1 >/dev/null)" = x ]; then
-  digest=$(range "$offset" "$length" | tee /dev/fd/4 4>&1 >&3 | $hash)
-else
-  digest=
-  range "$offset" "$length"
-fi
-state "$from"
-[ "$size" -ge "$((offset + length))" ] || { say short; exit 0; }
-say "end ${digest%% *}"
-"""
 
 _START_LIMIT = 1 << 16  # bytes of rc-file noise that are looked through for the marker
 _LOGIN_WAIT = 30.0
@@ -170,14 +80,14 @@ class ShellHost(Host):
 
     def find(self, path: str) -> Found:
         marker = _marker()
-        answer, rest, process = self._request(_FIND, marker, src=path)
+        answer, rest, process = self._request(FIND, marker, src=path)
         content, end, _rest = b"".join(_read_all(rest, process)).partition(f"{marker} end\n".encode())
         if not end:
             raise ConnectionLostError(f"{self.name} sent only a part of {answer}")
         return Found(answer, content if answer.endswith(MANIFEST_SUFFIX) else None)
 
     def states(self, paths: t.Sequence[str]) -> list[FileState]:
-        answer, _rest, process = self._request(_STATES % " ".join(shlex.quote(path) for path in paths))
+        answer, _rest, process = self._request(STATES % " ".join(shlex.quote(path) for path in paths))
         process.close()
         numbers = answer.split()
         return [
@@ -186,7 +96,7 @@ class ShellHost(Host):
         ]
 
     def digest(self, file: FileState, length: int) -> str:
-        answer, _rest, process = self._request(_DIGEST, file=file.path, expected=file.inode, length=str(length))
+        answer, _rest, process = self._request(DIGEST, file=file.path, expected=file.inode, length=str(length))
         process.close()
         return answer or super().digest(file, length)
 
@@ -194,7 +104,7 @@ class ShellHost(Host):
         marker = _marker()
         length = file.size - offset
         _answer, rest, process = self._request(
-            _STREAM, marker, file=file.path, expected=file.inode, offset=str(offset), length=str(length)
+            STREAM, marker, file=file.path, expected=file.inode, offset=str(offset), length=str(length)
         )
         return _ShellStream(self, process, marker, rest, length, file.path)
 
@@ -204,7 +114,7 @@ class ShellHost(Host):
         values["id"] = marker
         assignments = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
         # In braces it is read to its end before anything of it runs.
-        text = f"{{\n{assignments}{_COMMON}{script}\nexit 0\n}}\n"
+        text = f"{{\n{assignments}{COMMON}{script}\nexit 0\n}}\n"
         process = self._login()
         try:
             process.send(text.encode("utf-8", "surrogateescape"))

@@ -208,6 +208,8 @@ class SshConnection:
                 tcp = socket.socket(family, kind, protocol)
                 tcp.settimeout(settings.timeout)
                 tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small requests must not wait for ACKs
+                if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: with keepalives it ends what waits on a dead link
+                    tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * self.silence))
                 tcp.connect(where)
             except OSError as exc:
                 tcp.close()

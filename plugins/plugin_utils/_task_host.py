@@ -26,23 +26,9 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_settings import
 _SSH = ("ssh", "paramiko")
 
 
-def transport_of_task(action: t.Any) -> t.Literal["ssh", "local"]:
-    """How the host of this task is reached. Raises :class:`FetchError` where neither way is."""
-    if action._task.delegate_to:
-        raise FetchError(
-            f"The task is delegated to {action._task.delegate_to}, but it must run for the host that has the AOF",
-            todo="Leave delegate_to out: it runs on the control node by itself, and takes the host's own SSH settings",
-        )
-    transport = action._connection.transport
-    if transport in _SSH:
-        return "ssh"
-    if transport == "local":
-        return "local"
-    raise FetchError(
-        f"The connection plugin '{action._connection.ansible_name}' is not supported, only ssh, paramiko and local are",
-        todo="Reach the host that has the files by ssh (for a container: the host of its data volume),"
-        " or let the source import directly (aof_migrate_transfer: direct)",
-    )
+def is_ssh(action: t.Any) -> bool:
+    """Whether the host of this task is reached by SSH."""
+    return action._connection.transport in _SSH
 
 
 def connector(action: t.Any, *, silence: float) -> t.Callable[[], SshConnection]:
@@ -53,10 +39,20 @@ def connector(action: t.Any, *, silence: float) -> t.Callable[[], SshConnection]
 
 def host_of_task(action: t.Any, *, silence: float) -> Host:
     """The host to read files of, as the user that the task becomes. Raises :class:`FetchError` or :class:`ConnectError`."""
-    local = transport_of_task(action) == "local"
+    if action._task.delegate_to:
+        raise FetchError(
+            f"The task is delegated to {action._task.delegate_to}, but it must run for the host that has the AOF",
+            todo="Leave delegate_to out: it runs on the control node by itself, and takes the host's own SSH settings",
+        )
     become, shell = _become_of_task(action), action._connection._shell
-    if local:
+    if action._connection.transport == "local":
         return local_host(become, shell, silence=silence)
+    if not is_ssh(action):
+        raise FetchError(
+            f"The connection plugin '{action._connection.ansible_name}' is not supported, only ssh, paramiko and local are",
+            todo="Reach the host that has the files by ssh (for a container: the host of its data volume),"
+            " or let the source import directly (aof_migrate_transfer: direct)",
+        )
     connect = connector(action, silence=silence)
     host = SshShellHost(connect, become=become, shell=shell)
     try:
