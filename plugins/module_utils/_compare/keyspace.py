@@ -17,12 +17,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 
+from ansible_collections.redisops.tair.plugins.module_utils._compare.closer import Found
 from ansible_collections.redisops.tair.plugins.module_utils._compare.functions import (
     library_differences,
     read_libraries,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import Pair, Side, batches
-from ansible_collections.redisops.tair.plugins.module_utils._compare.sieve import Found, Sieve, extra_keys
+from ansible_collections.redisops.tair.plugins.module_utils._compare.pair import Pair
+from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import Side, batches
+from ansible_collections.redisops.tair.plugins.module_utils._compare.sieve import Sieve, extra_keys
 from ansible_collections.redisops.tair.plugins.module_utils._compare.values import Finding, counted
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
 from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, KeyFilter, printable
@@ -126,6 +128,7 @@ class _Comparison:
         }
 
     def run(self) -> Report:
+        self._refuse_clusters()
         self._refuse_itself()
         if self._options.mode == "count":
             self._count()
@@ -134,6 +137,14 @@ class _Comparison:
             self._compare_keys()
             self._tell_sizes()
         return self._report
+
+    def _refuse_clusters(self) -> None:
+        for side in (self._pair.source, self._pair.target):
+            if side.facts.mode == "cluster":
+                raise TairError(
+                    f"{side} is a node of a cluster, and this version compares standalone servers only",
+                    todo="Give the address of a standalone server",
+                )
 
     def _refuse_itself(self) -> None:
         """A comparison of a database with itself always ends well, and proves nothing."""
@@ -280,7 +291,11 @@ def summary(report: Report, options: Options, source: Endpoint, target: Endpoint
         return f"DIFFERENT: {numbers} of {keys}"
     depth = {"count": "their number", "meta": "existence, type, expiry and length", "full": "everything"}[options.mode]
     text = f"EQUAL in {depth}: {keys}"
-    if options.sample and options.mode != "count" and 0 < report.compared < sum(db.source_keys for db in report.databases):
+    if (
+        options.sample
+        and options.mode != "count"
+        and 0 < report.compared < sum(db.source_keys for db in report.databases)
+    ):
         # The rule of three: none among n chosen at random, so with 95 % confidence below 3/n of all.
         share = min(100.0, 300 / report.compared)
         text += f", chosen at random: with 95 % confidence less than {share:.2g} % of all keys differ"

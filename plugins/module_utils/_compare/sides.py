@@ -13,10 +13,10 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import encode
-from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply, Reply
+from ansible_collections.redisops.tair.plugins.module_utils._import.resp import Reply
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, KeyFilter
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, server_facts
-from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire, bulk, head
+from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire, head
 
 Command = t.Sequence[bytes]
 
@@ -32,10 +32,6 @@ _TIME = head(1, b"TIME")
 TYPE = head(2, b"TYPE"), b""
 #: A key that nobody has, to ask whether a command is known.
 _NOBODYS_KEY = CHECKPOINT_PREFIX + b"nobody"
-
-
-class KeyChanged(Exception):
-    """A key is gone, or is of another type than a moment ago."""
 
 
 @dataclass(frozen=True)
@@ -95,16 +91,6 @@ class Side:
         self._wires.append(Wire(self.endpoint))
         return self._wires[-1]
 
-    def read(self, *command: bytes) -> Reply:
-        """A command on a key that was there before. Raises :class:`KeyChanged`."""
-        return self.checked(self.wire.exchange([command])[0], command[0])
-
-    def checked(self, reply: Reply, command: bytes) -> Reply:
-        """The reply to such a command, if it is not an error."""
-        if isinstance(reply, ErrorReply) and str(reply).startswith(("WRONGTYPE", "NOGROUP", "ERR no such key")):
-            raise KeyChanged
-        return self.wire.checked(reply, command)
-
     def volumes(self) -> dict[int, Volume]:
         """The databases that hold keys."""
         volumes = {}
@@ -154,7 +140,7 @@ class Side:
         if wanted.takes_all and count <= size // 2:
             chosen = self._drawn(database, count, wanted)
         if not chosen:
-            chosen = dict.fromkeys(_reservoir(self.scan(database, wanted), count))
+            chosen = dict.fromkeys(draw(self.scan(database, wanted), count))
         yield from batches(list(chosen))
 
     def _drawn(self, database: int, count: int, wanted: KeyFilter) -> dict[bytes, None]:
@@ -185,9 +171,7 @@ class Side:
         An expiry is a Unix time in milliseconds, :data:`GONE` or :data:`NO_EXPIRY`. Servers before 7.0 tell the time
         left, which is exact to the milliseconds that the request takes.
         """
-        start = 0.0
-        if not self.tells_expiry:
-            start = milliseconds(self.wire.receive(1)[0])
+        start = 0.0 if self.tells_expiry else milliseconds(self.wire.receive(1)[0])
         replies = self.wire.receive(2 * count)
         expiries = replies[::2]
         for expiry in expiries:
@@ -197,47 +181,12 @@ class Side:
             expiries = [round(start + left) if left >= 0 else left for left in expiries]
         return expiries, replies[1::2]
 
+    def expiry_commands(self, key: bytes) -> tuple[Command, Command]:
+        """The same for one key, as commands; :meth:`expiry` reads their replies."""
+        return (b"TIME",), (b"PEXPIRETIME" if self.tells_expiry else b"PTTL", key)
 
-@dataclass(frozen=True)
-class Pair:
-    """Both servers, with a database selected on each. ``tolerance``: milliseconds that expiries may differ by."""
-
-    source: Side
-    target: Side
-    tolerance: float
-
-    def select(self, source: int, target: int) -> None:
-        self.source.wire.select(source)
-        self.target.wire.select(target)
-
-    def both(self, *commands: Command) -> tuple[list[Reply], list[Reply]]:
-        """The replies of both to commands on keys that were there before. Raises :class:`KeyChanged`."""
-        request = b"".join(map(encode, commands))
-        self.source.wire.send(request)
-        self.target.wire.send(request)
-        # Both are read before an error is raised: nothing may be left unread on a connection.
-        replies = self.source.wire.receive(len(commands)), self.target.wire.receive(len(commands))
-        for side, told in zip((self.source, self.target), replies):
-            for reply, command in zip(told, commands):
-                side.checked(reply, command[0])
-        return replies
-
-    def describe(self, key: bytes) -> tuple[tuple[bytes, int], tuple[bytes, int]]:
-        """Type and expiry of a key on the source and on the target; an expiry of GONE where there is none."""
-        sides = self.source, self.target
-        for side in sides:
-            side.wire.send(side.expiry_request([bulk(key)], *TYPE))
-        told = []
-        for side in sides:
-            (expiry,), (kind,) = side.read_expiries(1)
-            told.append((kind, expiry))
-        for side, (kind, _expiry) in zip(sides, told):
-            side.checked(kind, b"TYPE")
-        return told[0], told[1]
-
-    def expired(self, expiry: int) -> bool:
-        """Whether a key is due by either clock: one server may have let it go while the other still has it."""
-        return 0 <= expiry <= max(self.source.now(), self.target.now()) + self.tolerance
+    def expiry(self, now: list[bytes], told: int) -> int:
+        return told if told < 0 or self.tells_expiry else round(milliseconds(now) + told)
 
 
 def batches(keys: t.Sequence[bytes]) -> t.Iterator[list[bytes]]:
@@ -246,8 +195,8 @@ def batches(keys: t.Sequence[bytes]) -> t.Iterator[list[bytes]]:
         yield list(keys[start : start + BATCH])
 
 
-def _reservoir(scanned: t.Iterable[list[bytes]], count: int) -> list[bytes]:
-    """``count`` items, each with the same chance, in one pass (Vitter's algorithm R)."""
+def draw(scanned: t.Iterable[list[bytes]], count: int) -> list[bytes]:
+    """``count`` keys, each with the same chance, in one pass (Vitter's algorithm R)."""
     chosen: list[bytes] = []
     seen = 0
     for keys in scanned:

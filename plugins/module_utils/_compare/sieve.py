@@ -21,9 +21,11 @@ from ansible_collections.redisops.tair.plugins.module_utils._compare.closer impo
     GUESSED_ELEMENT,
     LENGTHS,
     CloserLook,
+    Found,
     missing,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import GONE, TYPE, Pair, Side
+from ansible_collections.redisops.tair.plugins.module_utils._compare.pair import Look, Pair
+from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import GONE, TYPE, Side
 from ansible_collections.redisops.tair.plugins.module_utils._compare.values import (
     Finding,
     expiry_difference,
@@ -45,8 +47,11 @@ _SMALL_COLLECTION = 256 * 1024
 _SMALL_STRING = 32 * 1024
 #: Flights that are on their way at a time.
 _WINDOW = 2
-#: Keys put aside for a closer look before it is taken, and fields whose expiries are asked for together.
+#: Keys put aside before a closer look at them is taken, how many are looked at together, and of the big ones.
 _ASIDE = 1000
+_TOGETHER = 64
+_BIG_TOGETHER = 2
+#: Fields of hashes that are held until their expiries are asked for.
 _FIELDS = 20_000
 
 #: What stands before and after the key in the command that reads a small value whole.
@@ -69,8 +74,6 @@ _DIFFERENCES: dict[bytes, t.Callable[[t.Any, t.Any], Finding | None]] = {
     b"hash": hash_difference,
     b"zset": zset_difference,
 }
-
-Found = t.Tuple[bytes, t.List[Finding]]
 
 
 @dataclass
@@ -105,8 +108,8 @@ class Sieve:
         self._ahead = pair.source.connect()
         self._closer = CloserLook(pair, full=full)
         self._same_build = pair.source.build == pair.target.build
-        self._aside: list[bytes] = []
-        self._hashes: list[tuple[bytes, list[bytes]]] = []
+        self._aside: list[Look[Found]] = []
+        self._big: list[Look[Found]] = []
         self._fields = 0
 
     def differing(self, batches: t.Iterable[list[bytes]], *, field_expiries: bool) -> t.Iterator[Found]:
@@ -122,7 +125,7 @@ class Sieve:
             window.append(flight)
             if len(window) == _WINDOW:
                 yield from self._judged(window.popleft())
-            if len(self._aside) >= _ASIDE or self._fields >= _FIELDS:
+            if len(self._aside) + len(self._big) >= _ASIDE or self._fields >= _FIELDS:
                 while window:
                     yield from self._judged(window.popleft())
                 yield from self._looked_at_closer()
@@ -164,8 +167,11 @@ class Sieve:
             for key, encoded, kind, size in zip(batch.keys, batch.encoded, batch.kinds, batch.sizes):
                 if kind == _NONE:
                     continue
-                if self._full and (size > _SMALL_COLLECTION or kind not in _VALUES or self._dump_is_useless(kind)):
-                    self._aside.append(key)
+                if self._full and (size > _SMALL_COLLECTION or kind not in _VALUES):
+                    self._big.append(self._closer.key(key))
+                    continue
+                if self._full and kind == b"stream" and not self._same_build:  # no DUMP of it would be the same
+                    self._aside.append(self._closer.key(key))
                     continue
                 flight = open_flights.get(kind)
                 if flight is None:
@@ -176,10 +182,6 @@ class Sieve:
                 if len(flight.keys) == _FLIGHT_KEYS or flight.size > _FLIGHT_BYTES:
                     yield open_flights.pop(kind)
         yield from open_flights.values()
-
-    def _dump_is_useless(self, kind: bytes) -> bool:
-        """Only servers of one build write the same payload for the same stream."""
-        return kind == b"stream" and not self._same_build
 
     def _command(self, kind: bytes) -> tuple[bytes, bytes]:
         if self._full:
@@ -200,7 +202,7 @@ class Sieve:
         count = len(flight.keys)
         source_expiries, source_values = pair.source.read_expiries(count)
         target_expiries, target_values = pair.target.read_expiries(count)
-        read_in_part = self._full and kind == b"string" and _SMALL_STRING in map(len, filter(None, source_values))
+        read_in_part = self._full and kind == b"string" and _SMALL_STRING in map(_length, source_values)
         if source_values == target_values and source_expiries == target_expiries and not read_in_part:
             self._remember_fields(kind, flight.keys, source_values)
             return
@@ -213,8 +215,11 @@ class Sieve:
                 if not pair.expired(expiry):
                     yield key, [missing(kind, expiry)]
                 continue
+            if self._full and kind == b"string" and _SMALL_STRING in map(_length, (value, target_value)):
+                self._big.append(self._closer.key(key))
+                continue
             if self._needs_closer_look(kind, value, target_value):
-                self._aside.append(key)
+                self._aside.append(self._closer.key(key))
                 continue
             ttl = expiry_difference(expiry, target_expiry, pair.tolerance)
             difference = self._difference(kind, value, target_value)
@@ -228,8 +233,6 @@ class Sieve:
             return True  # most likely another type; what it really is, is found out there
         if not self._full:
             return bool(source != target)
-        if kind == b"string":
-            return _SMALL_STRING in (len(source), len(target))
         if kind == b"stream":
             return source is None or target is None or source[:-DUMP_FOOTER] != target[:-DUMP_FOOTER]
         return False
@@ -239,19 +242,20 @@ class Sieve:
 
     def _remember_fields(self, kind: bytes, keys: list[bytes], values: list[Reply]) -> None:
         if kind == b"hash" and self._full and self._closer.field_expiries:
-            self._hashes += [(key, value[::2]) for key, value in zip(keys, values) if value]
+            self._aside += [self._closer.fields(key, value[::2]) for key, value in zip(keys, values) if value]
             self._fields += sum(map(len, values)) // 2
 
     def _looked_at_closer(self) -> t.Iterator[Found]:
-        hashes, self._hashes, self._fields = self._hashes, [], 0
-        for (key, _fields), difference in zip(hashes, self._closer.field_expiries_differ(hashes)):
-            if difference:
-                yield key, [difference]
-        aside, self._aside = self._aside, []
-        for key in aside:
-            findings = self._closer.findings(key)
-            if findings:
-                yield key, findings
+        aside, self._aside, self._fields = self._aside, [], 0
+        big, self._big = self._big, []
+        for looks, together in ((aside, _TOGETHER), (big, _BIG_TOGETHER)):
+            for key, findings in self._pair.take(looks, together):
+                if findings:
+                    yield key, findings
+
+
+def _length(value: Reply) -> int:
+    return len(value) if isinstance(value, bytes) else 0
 
 
 def extra_keys(pair: Pair, batches: t.Iterable[list[bytes]], sources: t.Sequence[int]) -> t.Iterator[Found]:
@@ -271,7 +275,7 @@ def _not_on(side: Side, keys: list[bytes]) -> list[bytes]:
     if side.facts.mode != "cluster" and side.wire.call(b"EXISTS", *keys) == len(keys):
         return []  # most often all are there; a cluster wants to be asked key by key
     found = side.wire.exchange([(b"EXISTS", key) for key in keys])
-    return [key for key, there in zip(keys, found) if not side.checked(there, b"EXISTS")]
+    return [key for key, there in zip(keys, found) if not side.wire.checked(there, b"EXISTS")]
 
 
 def _still_there(pair: Pair, keys: list[bytes]) -> t.Iterator[Found]:

@@ -8,13 +8,18 @@
 from __future__ import annotations
 
 import typing as t
+from collections import deque
 
 from ansible.module_utils.compat.version import LooseVersion
-from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import Command, Pair, Side, milliseconds
+from ansible_collections.redisops.tair.plugins.module_utils._compare.pair import Look, Pair
+from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import Command, milliseconds
 from ansible_collections.redisops.tair.plugins.module_utils._compare.values import Finding, counted
 from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
 
 Map = t.Dict[bytes, t.Any]
+Difference = t.Optional[Finding]
+#: What is on the source and what on the target, where they differ.
+Facts = t.Optional[t.Tuple[str, str]]
 
 #: A stream's own numbers, compared where both servers have them (7.0 and newer, 8.6 and newer the last two).
 _COUNTERS = (
@@ -46,101 +51,137 @@ class Pending(t.NamedTuple):
     deliveries: int
 
 
-class Group(t.NamedTuple):
-    """A consumer group on one side. ``pending``: its pending entries by identifier; ``consumers``: by name, how many."""
+class StreamLook:
+    """A look at one stream. ``piece``: entries read at once. Its methods raise :class:`KeyChanged`."""
 
-    pending: t.Iterator[Pending]
-    consumers: dict[bytes, int]
+    def __init__(self, pair: Pair, key: bytes, piece: int) -> None:
+        self._pair = pair
+        self._key = key
+        self._piece = piece
+
+    def difference(self) -> Look[Difference]:
+        """The first difference of two streams of the same length."""
+        commands = [(b"XINFO", b"STREAM", self._key), (b"XINFO", b"GROUPS", self._key), self._range(b"-")]
+        answer = yield from self._pair.ask(commands, commands)
+        (source, source_groups, source_entries), (target, target_groups, target_entries) = answer
+        difference = _counters_difference(_map(source), _map(target))
+        difference = difference or (yield from self._entries(source_entries, target_entries))
+        return difference or (yield from self._groups(_by_name(source_groups), _by_name(target_groups)))
+
+    def _entries(self, a: list[t.Any], b: list[t.Any]) -> Look[Difference]:
+        """``a`` and ``b``: the first piece of either side."""
+        while a == b:
+            start = _after(a[-1][0]) if len(a) == self._piece else None
+            if start is None:
+                return None
+            a, b = yield from self._pair.both(*self._range(start))
+        at = next((x[0] for x, y in zip(a, b) if x != y), (a or b)[-1][0])
+        return Finding("value", "stream", f"stream, differs at entry {at.decode()}")
+
+    def _range(self, start: bytes) -> tuple[bytes, ...]:
+        return b"XRANGE", self._key, start, b"+", b"COUNT", b"%d" % self._piece
+
+    def _groups(self, source: dict[bytes, Map], target: dict[bytes, Map]) -> Look[Difference]:
+        for name in sorted(source.keys() ^ target.keys()):
+            label = f"group {printable(name)}"
+            return Finding("groups", *(label if name in side else f"no {label}" for side in (source, target)))
+        for name in sorted(source):
+            facts = _group_difference(source[name], target[name]) or (yield from self._members(name))
+            if facts:
+                return Finding("groups", *(f"group {printable(name)}: {fact}" for fact in facts))
+        return None
+
+    def _members(self, group: bytes) -> Look[Facts]:
+        """A group's consumers and pending entries."""
+        pending = [_PendingReader(self._pair, on_source, self._key, group) for on_source in (True, False)]
+        commands = [(b"TIME",), pending[0].request(), (b"XINFO", b"CONSUMERS", self._key, group)]
+        (now, page, consumers), (target_now, target_page, target_consumers) = yield from self._pair.ask(
+            commands, commands
+        )
+        pending[0].turn(now, page)
+        pending[1].turn(target_now, target_page)
+        facts = yield from self._pending(*pending)
+        return facts or self._consumers(_by_name(consumers), _by_name(target_consumers))
+
+    def _consumers(self, source: dict[bytes, Map], target: dict[bytes, Map]) -> Facts:
+        """Consumers with pending entries are compared by these; a server before 6.2 can't hand on the others."""
+        kept = _keep_idle_consumers(self._pair)
+        expected = {name for name, consumer in source.items() if kept and not consumer[b"pending"]}
+        ours = counted(len(source), "consumer")
+        for names, what in ((expected - target.keys(), "missing"), (target.keys() - source.keys(), "more")):
+            if names:
+                return ours, f"{counted(len(names), 'consumer')} {what}, such as {printable(min(names))}"
+        return None
+
+    def _pending(self, source: _PendingReader, target: _PendingReader) -> Look[Facts]:
+        """A pending entry whose stream entry was deleted is not missed: no rewrite keeps it, and nobody can read it."""
+        lost = extra = changed = 0
+        a, b = (yield from source.read()), (yield from target.read())
+        while (a or b) and lost + extra + changed < _ENOUGH:
+            if a and (b is None or a.entry < b.entry):
+                lost += yield from self._has_entry(a.entry, on_source=True)
+                a = yield from source.read()
+            elif b and (a is None or b.entry < a.entry):
+                extra += yield from self._has_entry(b.entry, on_source=False)
+                b = yield from target.read()
+            elif a and b:
+                changed += not _same_pending(a, b, self._pair.tolerance)
+                a, b = (yield from source.read()), (yield from target.read())
+        numbers = ((lost, "missing"), (extra, "extra"), (changed, "other"))
+        facts = ", ".join(f"{number} {what}" for number, what in numbers if number)
+        return ("pending entries", f"pending entries: {facts}") if facts else None
+
+    def _has_entry(self, entry: tuple[int, int], *, on_source: bool) -> Look[bool]:
+        exact = b"%d-%d" % entry
+        entries = yield from _ask_one(self._pair, on_source, (b"XRANGE", self._key, exact, exact))
+        return bool(entries[0])
 
 
-def stream_difference(pair: Pair, key: bytes, *, piece: int) -> Finding | None:
-    """The first difference of two streams of the same length. ``piece``: entries read at once.
+class _PendingReader:
+    """All pending entries of a group on one side, in order, a page at a time."""
 
-    Raises :class:`KeyChanged`.
-    """
-    sides = pair.both((b"XINFO", b"STREAM", key), (b"XINFO", b"GROUPS", key), _range(key, b"-", piece))
-    (source, source_groups, source_entries), (target, target_groups, target_entries) = sides
-    return (
-        _counters_difference(_map(source), _map(target))
-        or _entries_difference(pair, key, piece, source_entries, target_entries)
-        or _groups_difference(pair, key, _by_name(source_groups), _by_name(target_groups))
-    )
+    def __init__(self, pair: Pair, on_source: bool, key: bytes, group: bytes) -> None:
+        self._pair = pair
+        self._on_source = on_source
+        self._key = key
+        self._group = group
+        self._start: bytes | None = b"-"
+        self._page: deque[Pending] = deque()
+
+    def request(self) -> tuple[bytes, ...]:
+        return b"XPENDING", self._key, self._group, self._start or b"-", b"+", b"%d" % _PENDING
+
+    def turn(self, time_reply: list[bytes], page: list[t.Any]) -> None:
+        """Take a page: the replies to TIME and to the request."""
+        now = milliseconds(time_reply)
+        self._page.extend(Pending(_parsed(raw), consumer, now - idle, count) for raw, consumer, idle, count in page)
+        self._start = _after(page[-1][0]) if len(page) == _PENDING else None
+
+    def read(self) -> Look[Pending | None]:
+        """The next one."""
+        if not self._page and self._start is not None:
+            now, page = yield from _ask_one(self._pair, self._on_source, (b"TIME",), self.request())
+            self.turn(now, page)
+        return self._page.popleft() if self._page else None
 
 
-def _counters_difference(source: Map, target: Map) -> Finding | None:
+def _ask_one(pair: Pair, on_source: bool, *commands: Command) -> Look[list[t.Any]]:
+    """Ask one of the sides."""
+    source, target = yield from pair.ask(commands if on_source else (), () if on_source else commands)
+    return source if on_source else target
+
+
+def _counters_difference(source: Map, target: Map) -> Difference:
     for name in _COUNTERS:
         if name in source and name in target and source[name] != target[name]:
             return Finding("stream", *(f"{name.decode()} {_shown(side[name])}" for side in (source, target)))
     return None
 
 
-def _entries_difference(pair: Pair, key: bytes, piece: int, a: list[t.Any], b: list[t.Any]) -> Finding | None:
-    """``a`` and ``b``: the first piece of either side."""
-    while a == b:
-        start = _after(a[-1][0]) if len(a) == piece else None
-        if start is None:
-            return None
-        (a,), (b,) = pair.both(_range(key, start, piece))
-    at = next((x[0] for x, y in zip(a, b) if x != y), (a or b)[-1][0])
-    return Finding("value", "stream", f"stream, differs at entry {at.decode()}")
-
-
-def _range(key: bytes, start: bytes, count: int) -> Command:
-    return b"XRANGE", key, start, b"+", b"COUNT", b"%d" % count
-
-
-def _groups_difference(pair: Pair, key: bytes, source: dict[bytes, Map], target: dict[bytes, Map]) -> Finding | None:
-    for name in sorted(source.keys() ^ target.keys()):
-        label = f"group {printable(name)}"
-        return Finding("groups", *(label if name in side else f"no {label}" for side in (source, target)))
-    for name, a in source.items():
-        b = target[name]
-        for field in _GROUP_FIELDS:
-            if field in a and field in b and a[field] != b[field]:
-                ours, theirs = (f"{field.decode()} {_shown(side[field])}" for side in (a, b))
-                return _group_finding(name, ours, theirs)
-    groups = [_read_groups(side, key, list(source)) for side in (pair.source, pair.target)]
-    for name, source_group, target_group in zip(source, *groups):
-        facts = _pending_difference(pair, key, source_group.pending, target_group.pending)
-        facts = facts or _consumers_difference(pair, source_group.consumers, target_group.consumers)
-        if facts:
-            return _group_finding(name, *facts)
-    return None
-
-
-def _group_finding(name: bytes, source: str, target: str) -> Finding:
-    return Finding("groups", f"group {printable(name)}: {source}", f"group {printable(name)}: {target}")
-
-
-def _read_groups(side: Side, key: bytes, names: list[bytes]) -> list[Group]:
-    commands: list[Command] = [(b"TIME",)]
-    for name in names:
-        commands += [_pending_request(key, name, b"-"), (b"XINFO", b"CONSUMERS", key, name)]
-    replies = side.wire.exchange(commands)
-    for reply, command in zip(replies, commands):
-        side.checked(reply, command[0])
-    now = milliseconds(replies[0])
-    return [
-        Group(
-            _pending(side, key, name, now, replies[2 * i + 1]),
-            {consumer[b"name"]: consumer[b"pending"] for consumer in map(_map, replies[2 * i + 2])},
-        )
-        for i, name in enumerate(names)
-    ]
-
-
-def _consumers_difference(pair: Pair, source: dict[bytes, int], target: dict[bytes, int]) -> tuple[str, str] | None:
-    """Consumers with pending entries are compared by these; a server before 6.2 can't hand on the others."""
-    expected = {name for name, pending in source.items() if not pending and _keep_idle_consumers(pair)}
-    lost, extra = sorted(expected - target.keys()), sorted(target.keys() - source.keys())
-    if lost:
-        return counted(
-            len(source), "consumer"
-        ), f"{counted(len(lost), 'consumer')} missing, such as {printable(lost[0])}"
-    if extra:
-        return counted(
-            len(source), "consumer"
-        ), f"{counted(len(extra), 'consumer')} more, such as {printable(extra[0])}"
+def _group_difference(source: Map, target: Map) -> Facts:
+    for name in _GROUP_FIELDS:
+        if name in source and name in target and source[name] != target[name]:
+            return f"{name.decode()} {_shown(source[name])}", f"{name.decode()} {_shown(target[name])}"
     return None
 
 
@@ -151,51 +192,9 @@ def _keep_idle_consumers(pair: Pair) -> bool:
     )
 
 
-def _pending_difference(
-    pair: Pair, key: bytes, source: t.Iterator[Pending], target: t.Iterator[Pending]
-) -> tuple[str, str] | None:
-    """A pending entry whose stream entry was deleted is not missed: no rewrite keeps it, and nobody can read it."""
-    lost = extra = changed = 0
-    a, b = next(source, None), next(target, None)
-    while (a or b) and lost + extra + changed < _ENOUGH:
-        if b is None or (a and a.entry < b.entry):
-            lost += _entry_exists(pair.source, key, t.cast(Pending, a).entry)
-            a = next(source, None)
-        elif a is None or b.entry < a.entry:
-            extra += _entry_exists(pair.target, key, b.entry)
-            b = next(target, None)
-        else:
-            changed += not _same_pending(a, b, pair.tolerance)
-            a, b = next(source, None), next(target, None)
-    facts = [f"{number} {what}" for number, what in ((lost, "missing"), (extra, "extra"), (changed, "other")) if number]
-    return ("pending entries", f"pending entries: {', '.join(facts)}") if facts else None
-
-
 def _same_pending(a: Pending, b: Pending, tolerance: float) -> bool:
     same = (a.consumer, a.deliveries) == (b.consumer, b.deliveries)
     return same and abs(a.delivered - b.delivered) <= max(tolerance, _READING_TAKES)
-
-
-def _pending(side: Side, key: bytes, group: bytes, now: float, page: list[t.Any]) -> t.Iterator[Pending]:
-    """All pending entries of a group, in order. ``page``: the first of them, read at ``now``."""
-    while True:
-        for raw, consumer, idle, deliveries in page:
-            yield Pending(_parsed(raw), consumer, now - idle, deliveries)
-        start = _after(page[-1][0]) if len(page) == _PENDING else None
-        if start is None:
-            return
-        told, page = side.wire.exchange([(b"TIME",), _pending_request(key, group, start)])
-        now = milliseconds(told)
-        side.checked(page, b"XPENDING")
-
-
-def _pending_request(key: bytes, group: bytes, start: bytes) -> Command:
-    return b"XPENDING", key, group, start, b"+", b"%d" % _PENDING
-
-
-def _entry_exists(side: Side, key: bytes, entry: tuple[int, int]) -> bool:
-    exact = b"%d-%d" % entry
-    return bool(side.read(b"XRANGE", key, exact, exact))
 
 
 def _parsed(entry: bytes) -> tuple[int, int]:
