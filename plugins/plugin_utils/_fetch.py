@@ -170,16 +170,17 @@ class Fetch:
         if copy.length == file.size and (copy.length or copy.finished):
             return
         progress = self._new_progress(total, done + copy.length) if self._new_progress else None
-        ranged = hashlib.sha256()
-        stream = self._host.stream(file, copy.length)
+        offset = copy.length
+        ranged = hashlib.sha256() if offset else None  # of the whole file the copy keeps the hash itself
+        stream = self._host.stream(file, offset)
         try:
-            copy.append(self._received(stream, ranged, progress, done + copy.length))
+            copy.append(self._received(stream, ranged, progress, done + offset))
         finally:
             stream.close()
         if stream.digest is None:
             told, arrived = self._host.digest(file, file.size), copy.digest
         else:
-            told, arrived = stream.digest, ranged.hexdigest()
+            told, arrived = stream.digest, ranged.hexdigest() if ranged else copy.digest
         if told != arrived:
             copy.discard()
             raise SourceChangedError(
@@ -189,7 +190,8 @@ class Fetch:
 
     def _received(self, stream: Stream, ranged: t.Any, progress: Progress | None, done: int) -> t.Iterator[bytes]:
         for chunk in stream:
-            ranged.update(chunk)
+            if ranged is not None:
+                ranged.update(chunk)
             self._transferred += len(chunk)
             yield chunk
             done += len(chunk)
