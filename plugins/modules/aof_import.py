@@ -104,6 +104,31 @@ options:
       - Import only what was written until this time, in seconds since the epoch. The AOF must have been written with
         C(aof-timestamp-enabled yes).
     type: int
+  databases:
+    description:
+      - Import only these databases of the source. All of them where it is not given.
+    type: list
+    elements: int
+  database_map:
+    description:
+      - Where databases of the source are in the target, as source to target. Those that are not named keep their number.
+    type: dict
+  include_keys:
+    description:
+      - Import only keys that match one of these patterns, written as for C(SCAN MATCH). All keys where none is given.
+      - A command with several keys is sent when all of them are selected, and left out when none is. Of C(DEL), C(UNLINK) and C(MSET)
+        the selected keys are sent. Any other command that touches selected and other keys (C(RENAME), C(SUNIONSTORE), C(FLUSHDB))
+        can't be imported in part and counts as an error. So does C(FLUSHALL) in an import of a part, or into a target that
+        was not empty.
+    type: list
+    elements: str
+    default: []
+  exclude_keys:
+    description:
+      - Leave out keys that match one of these patterns, even where O(include_keys) names them.
+    type: list
+    elements: str
+    default: []
   rate_limit:
     description:
       - Bytes a second to send at most. V(0) is no limit.
@@ -229,7 +254,7 @@ files:
   elements: str
   sample: [/var/tmp/aof/appendonly.aof.2.base.aof, /var/tmp/aof/appendonly.aof.2.incr.aof]
 databases:
-  description: The databases that commands were sent to.
+  description: The databases of the target that commands were sent to.
   returned: success
   type: list
   elements: int
@@ -269,7 +294,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import f
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, connection_spec, run
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import check_import, import_aof
+from ansible_collections.redisops.tair.plugins.module_utils._import.selection import Selection
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options
+from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, KeyFilter
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 
 
@@ -282,6 +309,11 @@ def options_of(params: dict[str, t.Any]) -> Options:
         max_errors=params["max_errors"],
         allow_eviction=params["allow_eviction"],
         until=params["until"],
+        selection=Selection(
+            KeyFilter(params["include_keys"], params["exclude_keys"]),
+            DatabaseMap.from_params(params["databases"], params["database_map"]),
+            protect=params["if_not_empty"] == "append",
+        ),
         rate_limit=params["rate_limit"],
         batch_bytes=params["batch_bytes"],
         window_bytes=params["window_bytes"],
@@ -330,6 +362,10 @@ def main() -> None:
             "max_errors": {"type": "int", "default": 0},
             "allow_eviction": {"type": "bool", "default": False},
             "until": {"type": "int"},
+            "databases": {"type": "list", "elements": "int"},
+            "database_map": {"type": "dict"},
+            "include_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+            "exclude_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "rate_limit": {"type": "int", "default": 0},
             "batch_bytes": {"type": "int", "default": 64 * 1024},
             "window_bytes": {"type": "int", "default": 16 << 20},

@@ -443,3 +443,89 @@ def test_a_rate_limit_is_kept(target: Server, run_module: RunModule, tmp_path: P
     path = single(tmp_path, *[("SET", f"k{n}", "x" * 1000) for n in range(1500)])
     result = run_module("aof_import", {**target.login(), "path": str(path), "rate_limit": 1_000_000})
     assert result["elapsed"] > 0.4 * path.stat().st_size / 1_000_000
+
+
+@pytest.mark.parametrize("base", [False, True], ids=["transactions", "plain"])
+def test_databases_and_keys_can_be_chosen_and_moved(
+    target: Server, run_module: RunModule, tmp_path: Path, base: bool
+) -> None:
+    commands: list[tuple[t.Any, ...]] = []
+    for database in (0, 1, 2):
+        commands.append(("SELECT", database))
+        for number in range(500):
+            commands += [
+                ("SET", f"user:{number}", number),
+                ("RPUSH", f"queue:{number}", "a", "b"),
+                ("SET", f"tmp:{number}", "x"),
+            ]
+    path = single(tmp_path, *commands)
+    result = run_module(
+        "aof_import",
+        {
+            **target.login(),
+            "path": str(path),
+            "aof_base_size": path.stat().st_size if base else 0,
+            "databases": [0, 2],
+            "database_map": {"2": 7},
+            "include_keys": ["user:*", "queue:?", "tmp:*"],
+            "exclude_keys": ["tmp:*"],
+            "batch_bytes": 3000,
+        },
+    )
+    assert (result["failed"], result["errors"], result["databases"]) == (False, 0, [0, 7]), result
+    assert result["position"] == result["size"]
+    for database in (0, 7):
+        client = target.client(db=database)
+        assert client.dbsize() == 510
+        assert client.lrange("queue:3", 0, -1) == [b"a", b"b"]
+    assert target.client(db=1).dbsize() == target.client(db=2).dbsize() == 0
+
+
+def test_a_command_with_selected_and_other_keys_is_divided_where_that_means_the_same_and_an_error_elsewhere(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    path = single(
+        tmp_path,
+        ("MSET", "a:1", "1", "b:1", "1", "a:2", "2"),
+        ("SET", "a:3", "3"),
+        ("DEL", "b:1", "a:2"),
+        ("RENAME", "b:1", "a:9"),
+        ("RENAME", "a:3", "a:4"),
+        ("RENAME", "b:2", "b:3"),
+    )
+    params = {**target.login(), "path": str(path), "include_keys": ["a:*"]}
+    failed = run_module("aof_import", params)
+    assert failed["failed"] and "RENAME of key 'b:1'" in failed["msg"], failed
+    assert "some of its keys are selected and others are not" in failed["msg"]
+    result = run_module("aof_import", {**params, "on_error": "continue", "if_not_empty": "flush", "resume": False})
+    assert (result["failed"], result["errors"]) == (False, 1), result
+    assert sorted(target.client().keys()) == [b"a:1", b"a:4"]
+
+
+def test_a_flushall_in_the_aof_does_not_take_what_others_have_in_the_target(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    path = single(tmp_path, ("SET", "a", "1"), ("FLUSHALL",), ("SET", "b", "1"))
+    target.client(db=4).set("theirs", "1")
+    failed = run_module("aof_import", {**target.login(), "path": str(path), "if_not_empty": "append"})
+    assert failed["failed"] and "FLUSHALL" in failed["msg"] and "empties all databases" in failed["msg"]
+    assert target.client(db=4).get("theirs") == b"1"
+    alone = run_module("aof_import", {**target.login(), "path": str(path), "if_not_empty": "flush", "resume": False})
+    assert not alone["failed"]
+    assert target.client().keys() == [b"b"]
+    assert target.client(db=4).dbsize() == 0
+
+
+def test_each_file_begins_in_database_0_as_it_does_for_a_server(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    (tmp_path / "a.aof.1.base.aof").write_bytes(encode([b"SELECT", b"3"]) + encode([b"SET", b"a", b"1"]))
+    (tmp_path / "a.aof.1.incr.aof").write_bytes(encode([b"SET", b"b", b"1"]) + encode([b"SELECT", b"5"]))
+    (tmp_path / "a.aof.2.incr.aof").write_bytes(encode([b"SET", b"c", b"1"]))
+    (tmp_path / "a.aof.manifest").write_text(
+        "file a.aof.1.base.aof seq 1 type b\nfile a.aof.1.incr.aof seq 1 type i\nfile a.aof.2.incr.aof seq 2 type i\n"
+    )
+    result = run_module("aof_import", {**target.login(), "path": str(tmp_path)})
+    assert not result["failed"], result
+    assert target.client(db=3).keys() == [b"a"]
+    assert sorted(target.client().keys()) == [b"b", b"c"]

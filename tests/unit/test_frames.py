@@ -78,7 +78,7 @@ class Read:
                     elif isinstance(frame, LargeCommand):
                         parsed = parse_command(raw)
                         assert parsed is not None and parsed[1] == len(raw)
-                        assert parsed[0][0][:512] == frame.name and len(parsed[0]) == frame.args
+                        assert parsed[0][0] == frame.name and len(parsed[0]) == frame.args
                         self.commands.append(parsed[0])
                     else:
                         self.annotations.append(frame.text)

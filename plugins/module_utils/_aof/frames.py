@@ -13,6 +13,7 @@ over is read again by the reference, which then names the offset and what was ex
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import typing as t
@@ -37,6 +38,8 @@ _MAX_ANNOTATION = 1024
 LARGE_COMMAND = 256 * 1024
 #: A value no server accepts: ``proto-max-bulk-len`` can be raised, but RESP lengths stay below this.
 _MAX_BULK = 1 << 40
+
+_MAX_KEY = 64 * 1024  # of a large command's key: what is longer is cut
 
 _ARRAY = ord("*")
 _BULK = ord("$")
@@ -77,19 +80,24 @@ def encoded_size(command: Command) -> int:
 
 @dataclass
 class Block:
-    """Whole commands that follow each other in a file from ``start`` to ``end``, without annotations between them.
+    """Whole commands that follow each other in a file, without annotations between them.
 
     ``data`` are the bytes, ``commands`` the same parsed, ``sizes`` the bytes each of them takes in ``data``.
     """
 
     start: int
+    end: int
     data: bytes
     commands: list[Command]
     sizes: list[int]
+    places: list[int] | None = None
+    """Where in the file each command begins, for blocks that do not hold every command from ``start`` to ``end``."""
+    database: int | None = None
+    """Of the source, selected after the block, where the commands themselves do not tell."""
 
-    @property
-    def end(self) -> int:
-        return self.start + len(self.data)
+    def offsets(self) -> t.Iterable[int]:
+        """Where in the file each command begins."""
+        return self.places if self.places is not None else itertools.accumulate(self.sizes[:-1], initial=self.start)
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ class LargeCommand:
     end: int
     name: bytes
     key: bytes
-    """The first argument (its first 512 bytes); empty where there is none."""
+    """The first argument (its first 64 KB); empty where there is none."""
     args: int
     """How many arguments there are, the name included."""
 
@@ -120,7 +128,16 @@ class Annotation:
         return int(match[1]) if match else None
 
 
-Frame = t.Union[Block, LargeCommand, Annotation]
+@dataclass(frozen=True)
+class Skipped:
+    """Commands from ``start`` to ``end`` that are not wanted; ``database``: of the source, selected after them."""
+
+    start: int
+    end: int
+    database: int
+
+
+Frame = t.Union[Block, LargeCommand, Annotation, Skipped]
 
 
 def _header(buffer: bytes, position: int, kind: int, expected: str) -> tuple[int, int] | None:
@@ -219,7 +236,8 @@ class Frames:
     """The frames of one file from ``start`` to ``end`` (offsets; ``start`` must be where a command begins).
 
     Iterating gives :class:`Block`, :class:`LargeCommand` and :class:`Annotation` in file order. A block is about
-    ``block_bytes`` long; a command that is cut off at its end and longer than ``large_bytes`` is a large one. Corruption raises :class:`AofFormatError` after everything before it has been given.
+    ``block_bytes`` long; a command that is cut off at its end and longer than ``large_bytes`` is a large one.
+    Corruption raises :class:`AofFormatError` after everything before it has been given.
     At the end ``complete`` is the offset up to which whole commands were found: less than ``end`` where the last
     command is cut off.
 
@@ -306,9 +324,8 @@ class Frames:
             data = data[: sum(sizes)]
         start = self.complete
         if data:
-            block = Block(start, data, commands, sizes)
-            self.complete = block.end
-            yield block
+            self.complete = start + len(data)
+            yield Block(start, self.complete, data, commands, sizes)
         if fault is not None:
             raise self._corrupt(start + fault.offset, fault.expected)
 
@@ -367,7 +384,7 @@ class Frames:
             if position > self._end:
                 return None
             if len(first) < 2:
-                first.append(self._read(value, min(length, 512)))
+                first.append(self._read(value, min(length, _MAX_KEY)))
         return LargeCommand(start, position, first[0], first[1] if len(first) > 1 else b"", count)
 
     def _corrupt(self, offset: int, expected: str) -> AofFormatError:

@@ -13,7 +13,7 @@ import os
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Command
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Command
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Buffer, Request
@@ -72,3 +72,8 @@ class Cursor:
 
 def selected_database(command: Command, current: int) -> int:
     return int(command[1]) if command[0].upper() == b"SELECT" and len(command) == 2 else current
+
+
+def database_after(block: Block, current: int) -> int:
+    """The source's database selected after a block that holds no SELECT but as its first command."""
+    return block.database if block.database is not None else selected_database(block.commands[0], current)

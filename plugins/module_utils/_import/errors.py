@@ -17,13 +17,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._replies import expl
 MAX_SAMPLES = 20
 
 
-def printable(raw: bytes) -> str:
-    """A key or a name for a message: UTF-8 where it is, escapes for what can't be shown; cut after 200 characters."""
-    text = raw.decode("utf-8", "backslashreplace")
-    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-    return text if len(text) <= 200 else text[:200] + "..."
-
-
 @dataclass(frozen=True)
 class CommandError:
     """One command of the AOF that the target answered with an error."""
@@ -42,7 +35,7 @@ class CommandError:
         key = f" of key '{self.key}'" if self.key else ""
         return (
             f"{self.command}{key} in database {self.database} ({self.file}, byte {self.offset}) "
-            f"was answered {explain(self.reply)}"
+            f"was {'' if self.reply.startswith('not sent') else 'answered '}{explain(self.reply)}"
         )
 
     @property
@@ -82,6 +75,10 @@ class ErrorLog:
             self.samples.append(error)
         if refused:
             self.refused[error.position] = error
+
+    def before(self, position: int) -> int:
+        """How many of them are about commands before a position. One that is known already may be further on."""
+        return self.count - sum(place >= position for place in self.refused)
 
     def back_to(self, position: int, count: int) -> None:
         """Forget what was counted from ``position`` on, where ``count`` had been counted: it will be sent once more."""

@@ -16,7 +16,7 @@ import secrets
 import time
 import typing as t
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Annotation, Frame, Frames
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Annotation, Frame, encode
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof
 from ansible_collections.redisops.tair.plugins.module_utils._errors import (
     AofFormatError,
@@ -222,18 +222,26 @@ def _connected(session: Session) -> t.Iterator[Pipe[Request]]:
                     changed=f"{endpoint} holds an unknown part of the data",
                     todo="Import again from the beginning: if_not_empty=flush",
                 )
-            client.select(session.checkpoint.db)
         session.outcome.errors.back_to(session.checkpoint.position, session.checkpoint.errors)
         session.outcome.commands = session.checkpoint.commands
-        session.outcome.databases.add(session.checkpoint.db)
-        yield Pipe(
+        pipe: Pipe[Request] = Pipe(
             connected_socket(client),
             window=options.window_bytes,
             timeout=options.timeout,
             pace=_pace(options.rate_limit),
         )
+        _select(pipe, session)
+        yield pipe
     finally:
         client.close()
+
+
+def _select(pipe: Pipe[Request], session: Session) -> None:
+    """Select what the source had selected at the checkpoint, if that is imported at all."""
+    databases = session.options.selection.databases
+    if databases.takes(session.checkpoint.db):
+        command = encode([b"SELECT", b"%d" % databases.target(session.checkpoint.db)])
+        pipe.submit(Request([command], len(command), 1))
 
 
 def _stream(session: Session, pipe: Pipe[Request]) -> int | None:
@@ -241,7 +249,11 @@ def _stream(session: Session, pipe: Pipe[Request]) -> int | None:
         start = max(session.checkpoint.position, part.position)
         if start >= part.position + part.size and part.size:
             continue
-        frames = Frames(part.fd, part.offset_of(start), part.end, where=str(part.path))
+        if part.start == 0 and start == part.position and session.checkpoint.db:
+            # A server begins each file in database 0.
+            session.checkpoint = session.checkpoint.at(session.checkpoint.position, db=0)
+            _select(pipe, session)
+        frames = session.frames(part, start, part.position + part.size, session.checkpoint.db)
         limited = _Until(frames, session.options.until)
         send = send_plain if part.rewritten else send_transactions
         try:

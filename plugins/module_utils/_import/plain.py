@@ -24,6 +24,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
     Command,
     Frame,
     LargeCommand,
+    Skipped,
     encode,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
@@ -32,7 +33,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.batch import
     Cursor,
     FileRange,
     chain,
-    selected_database,
+    database_after,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Buffer, Pipe, Request
@@ -95,7 +96,7 @@ class _PlainSender:
                 db=cursor.database,
                 crc=session.crc_at(cursor.position),
                 commands=session.outcome.commands,
-                errors=session.outcome.errors.count,
+                errors=session.outcome.errors.before(cursor.position),
             )
             self._write(finished=True)
             while not pipe.idle:
@@ -131,7 +132,7 @@ class _PlainSender:
                         done.start,
                         db=self._database,
                         commands=session.outcome.commands,
-                        errors=session.outcome.errors.count,
+                        errors=session.outcome.errors.before(done.start),
                     )
                 session.outcome.changed = True
                 if ErrorReply in map(type, done.replies):
@@ -164,8 +165,10 @@ def plain_batches(
     """
     careful = cursor.position < careful_until
     for frame in frames:
-        if isinstance(frame, Annotation):
+        if isinstance(frame, (Annotation, Skipped)):
             cursor.position = part.position_of(frame.end)
+            if isinstance(frame, Skipped):
+                cursor.database = frame.database
             continue
         for piece in [frame] if isinstance(frame, LargeCommand) else _split_at_select(frame):
             first, last = _keys_at_ends(piece)
@@ -180,7 +183,7 @@ def plain_batches(
                 batch = _gathered(piece) if gather() else _raw(piece)
             database = cursor.database
             if isinstance(piece, Block):
-                cursor.database = selected_database(piece.commands[0], cursor.database)
+                cursor.database = database_after(piece, cursor.database)
             cursor.key, cursor.position = last, part.position_of(piece.end)
             batch.start, batch.end, batch.starts_key = start, cursor.position, starts_key
             batch.database_before, batch.database = database, cursor.database
@@ -196,13 +199,18 @@ def _keys_at_ends(piece: Block | LargeCommand) -> tuple[bytes | None, bytes | No
 def _split_at_select(block: Block) -> t.Iterator[Block]:
     """The block in pieces, each SELECT in one of its own: SETs must not be gathered across it."""
     selects = [at for at, command in enumerate(block.commands) if command[0] == b"SELECT"]
+    if not selects or len(block.commands) == 1:
+        yield block
+        return
     cuts = sorted({0, len(block.commands), *selects, *(at + 1 for at in selects)})
-    offset = 0
+    taken = 0
+    places = [*block.offsets(), block.end]
     for low, high in zip(cuts, cuts[1:]):
         sizes = block.sizes[low:high]
-        size = sum(sizes)
-        yield Block(block.start + offset, block.data[offset : offset + size], block.commands[low:high], sizes)
-        offset += size
+        data = block.data[taken : taken + sum(sizes)]
+        taken += len(data)
+        last = block.database if high == len(block.commands) else None
+        yield Block(places[low], places[high], data, block.commands[low:high], sizes, places[low:high], last)
 
 
 def _raw(block: Block) -> Batch:

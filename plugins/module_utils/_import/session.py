@@ -13,13 +13,23 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import first_key
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Command, Frames, LargeCommand
-from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
+    Block,
+    Command,
+    Frame,
+    Frames,
+    LargeCommand,
+    Skipped,
+    encode,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof, Part
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
-from ansible_collections.redisops.tair.plugins.module_utils._import.batch import Batch
+from ansible_collections.redisops.tair.plugins.module_utils._import.batch import Batch, selected_database
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
-from ansible_collections.redisops.tair.plugins.module_utils._import.errors import CommandError, ErrorLog, printable
+from ansible_collections.redisops.tair.plugins.module_utils._import.errors import CommandError, ErrorLog
 from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply
+from ansible_collections.redisops.tair.plugins.module_utils._import.selection import PartlySelected, Selection
+from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, meaning, next_step, without_values
 
@@ -44,6 +54,7 @@ class Options:
     window_bytes: int = 16 << 20
     rate_limit: int = 0
     """Bytes a second; 0 is no limit."""
+    selection: Selection = field(default_factory=Selection)
     timeout: float = 60.0
     """For one reply, and for how long a target that can't be reached is tried again."""
 
@@ -125,7 +136,9 @@ class Session:
     def confirm(self, batch: Batch) -> None:
         """Count a batch that the target has answered."""
         self.outcome.commands += batch.commands
-        self.outcome.databases.add(batch.database)
+        databases = self.options.selection.databases
+        if databases.takes(batch.database):
+            self.outcome.databases.add(databases.target(batch.database))
         now = time.monotonic()
         if now - self._reported >= _REPORT_EVERY:
             self._reported = now
@@ -140,20 +153,59 @@ class Session:
             return checkpoint.crc
         return self.aof.checksum(position) if position > checkpoint.rewritten else 0
 
+    def frames(self, part: Part, start: int, end: int, database: int) -> t.Iterator[Frame]:
+        """What of a part is wanted, from position ``start`` to ``end``; ``database``: of the source, selected before."""
+        offset, stop = part.offset_of(start), part.offset_of(end)
+        frames = iter(Frames(part.fd, offset, stop, where=str(part.path), block_bytes=self.options.batch_bytes))
+        if self.options.selection.takes_all:
+            return frames
+        return self._selected(part, frames, database)
+
+    def _selected(self, part: Part, frames: t.Iterator[Frame], database: int) -> t.Iterator[Frame]:
+        select = self.options.selection.of
+        for frame in frames:
+            if isinstance(frame, LargeCommand):
+                command = [frame.name, frame.key]
+                if self._wanted(Found(part.position_of(frame.start), database, command), select) is not None:
+                    yield frame
+                else:
+                    yield Skipped(frame.start, frame.end, database)
+            elif isinstance(frame, Block):
+                commands, places = [], []
+                for command, place in zip(frame.commands, frame.offsets()):
+                    database = selected_database(command, database)
+                    wanted = self._wanted(Found(part.position_of(place), database, command), select)
+                    if wanted is not None:
+                        commands.append(wanted)
+                        places.append(place)
+                if commands:
+                    encoded = [encode(command) for command in commands]
+                    sizes = [len(raw) for raw in encoded]
+                    yield Block(frame.start, frame.end, b"".join(encoded), commands, sizes, places, database)
+                else:
+                    yield Skipped(frame.start, frame.end, database)
+            else:
+                yield frame
+
+    def _wanted(self, found: Found, select: t.Callable[[Command, int], Command | None]) -> Command | None:
+        try:
+            return select(found.command, found.database)
+        except PartlySelected as exc:
+            if found.position not in self.outcome.errors.refused:
+                self.add_error(found, ErrorReply(f"not sent: {exc}"), refused=True)
+            return None
+
     def commands_of(self, batch: Batch) -> t.Iterator[Found]:
         """The commands of a batch, read from the file once more."""
-        part, start = self.aof.where(batch.start)
+        part, _offset = self.aof.where(batch.start)
         database = batch.database_before
-        for frame in Frames(part.fd, start, part.offset_of(batch.end), where=str(part.path)):
+        for frame in self.frames(part, batch.start, batch.end, database):
             if isinstance(frame, LargeCommand):
                 yield Found(part.position_of(frame.start), database, [frame.name, frame.key])
             elif isinstance(frame, Block):
-                offset = frame.start
-                for command, size in zip(frame.commands, frame.sizes):
-                    if command[0].upper() == b"SELECT" and len(command) == 2:
-                        database = int(command[1])
-                    yield Found(part.position_of(offset), database, command)
-                    offset += size
+                for command, place in zip(frame.commands, frame.offsets()):
+                    database = selected_database(command, database)
+                    yield Found(part.position_of(place), database, command)
 
     def add_error(self, found: Found, reply: ErrorReply, *, refused: bool = False) -> None:
         """Count an error reply, and decide: go on, wait and try again, or stop (by raising)."""

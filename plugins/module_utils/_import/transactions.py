@@ -17,7 +17,13 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Frame, LargeCommand, encode
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
+    Block,
+    Frame,
+    LargeCommand,
+    Skipped,
+    encode,
+)
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import (
@@ -75,7 +81,12 @@ class _TransactionSender:
             crc, position = session.aof.checksum(batch.end, position, crc), batch.end
             commands += batch.commands
             checkpoint = session.checkpoint.at(
-                position, zone=0, crc=crc, db=batch.database, commands=commands, errors=session.outcome.errors.count
+                position,
+                zone=0,
+                crc=crc,
+                db=batch.database,
+                commands=commands,
+                errors=session.outcome.errors.before(position),
             )
             record = checkpoint.command()
             body = Request(
@@ -84,14 +95,18 @@ class _TransactionSender:
             self._pipe.submit(body)
             if committing is not None:
                 self._confirm(committing)
-                if session.outcome.errors.count != checkpoint.errors:
-                    checkpoint = checkpoint.at(position, errors=session.outcome.errors.count)
+                if session.outcome.errors.before(position) != checkpoint.errors:
+                    checkpoint = checkpoint.at(position, errors=session.outcome.errors.before(position))
                     record = checkpoint.command()
                     self._pipe.submit(Request([record], len(record), 1))
             committing = _Commit(batch, body, checkpoint, Request([_EXEC], len(_EXEC), 1), time.monotonic())
             self._pipe.submit(committing.exec)
         if committing is not None:
             self._confirm(committing)
+        # What ends the file without being a command (an annotation, say) is behind us too.
+        session.checkpoint = session.checkpoint.at(
+            cursor.position, zone=0, crc=session.aof.checksum(cursor.position, position, crc), db=cursor.database
+        )
 
     def _confirm(self, commit: _Commit) -> None:
         """Wait for the answer to a commit and take it in."""
@@ -126,7 +141,9 @@ class _TransactionSender:
         try:
             self._record_errors(batch, replies, refused=False)
         except ImportFailedError:
-            session.checkpoint = session.checkpoint.at(session.checkpoint.position, errors=session.outcome.errors.count)
+            session.checkpoint = session.checkpoint.at(
+                session.checkpoint.position, errors=session.outcome.errors.before(session.checkpoint.position)
+            )
             record = session.checkpoint.command()
             self._pipe.submit(Request([_DISCARD], len(_DISCARD), 1))
             self._pipe.submit(Request([record], len(record), 1))
@@ -176,6 +193,10 @@ def transaction_batches(
                 gathering.commands += len(frame.commands)
             else:
                 yield from _one_by_one(part, frame, gathering, batch_bytes, refused)
+            if frame.database is not None:
+                gathering.database = frame.database
+        elif isinstance(frame, Skipped):
+            gathering.database = frame.database
         gathering.end = part.position_of(frame.end)
         if gathering.size >= batch_bytes() and not gathering.in_multi:
             yield gathering.take()
@@ -183,7 +204,7 @@ def transaction_batches(
         gathering.back_to_mark()
     if gathering.commands:
         yield gathering.take()
-    cursor.position, cursor.database = gathering.start, gathering.database
+    cursor.position, cursor.database = gathering.end, gathering.database
 
 
 def _one_by_one(
@@ -193,19 +214,21 @@ def _one_by_one(
     batch_bytes: t.Callable[[], int],
     refused: t.Container[int],
 ) -> t.Iterator[Batch]:
-    position = 0
-    for command, size in zip(block.commands, block.sizes):
+    taken = 0
+    ends = [*block.offsets(), block.end][1:]
+    for command, size, start, end in zip(block.commands, block.sizes, block.offsets(), ends):
         name = command[0].upper()
-        start, position = position, position + size
+        raw = block.data[taken : taken + size]
+        taken += size
         if name == b"MULTI":
             gathering.mark()
         gathering.commands += 1
-        gathering.end = part.position_of(block.start + position)
+        gathering.end = part.position_of(end)
         if name == b"EXEC":
             gathering.in_multi = False
-        elif name != b"MULTI" and part.position_of(block.start + start) not in refused:
+        elif name != b"MULTI" and part.position_of(start) not in refused:
             gathering.database = selected_database(command, gathering.database)
-            gathering.add([block.data[start:position]], size, 1)
+            gathering.add([raw], size, 1)
         if gathering.size >= batch_bytes() and not gathering.in_multi:
             yield gathering.take()
 
