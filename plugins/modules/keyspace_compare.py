@@ -139,8 +139,9 @@ options:
 notes:
   - A key that C(SCAN) returns twice, as it may while the server shrinks its tables, is counted twice in RV(compared).
   - The position that M(redisops.tair.aof_import) keeps in the target (keys C(redisops.tair:checkpoint:*)) is left out everywhere.
-  - Consumers without pending entries are compared between servers of Redis 6.2 and newer, as older ones lose them in any rewrite.
-    Pending entries whose stream entry was deleted are no data, and not compared.
+  - What no AOF hands on is not compared. Of streams these are consumers that have nothing pending and are missing on the target
+    (the next read brings them back), pending entries whose stream entry was deleted, and, from a source before Redis 7.4 or
+    Valkey 8.0, how many entries a group has read.
   - A value of a module's type is compared by its C(DUMP). Between different versions other bytes prove nothing; such a key is
     reported as C(not_comparable), as its equality has not been shown. Use O(exclude_keys) to leave it out.
   - The user needs C(+@read +@connection +info +scan +time +dump +function|list) on both servers.

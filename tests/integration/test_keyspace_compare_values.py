@@ -218,7 +218,11 @@ CHANGES: dict[str, tuple[list[Command], str, str]] = {
         "groups",
     ),
     "a consumer more": ([("XGROUP", "CREATECONSUMER", "stream", "group", "carol")], "stream", "groups"),
-    "a consumer less": ([("XGROUP", "DELCONSUMER", "stream", "group", "idle")], "stream", "groups"),
+    "a consumer with what was pending for it": (
+        [("XGROUP", "DELCONSUMER", "stream", "group", "bob")],
+        "stream",
+        "groups",
+    ),
 }
 
 
@@ -349,6 +353,7 @@ def test_functions_are_compared(equal: Servers, command: Command, reason: str) -
         [("ZADD", "zset", 1, "x" * 1000), ("ZREM", "zset", "x" * 1000)],
         [("SADD", "intset", "x"), ("SREM", "intset", "x")],
         [("APPEND", "integer", "")],
+        [("XGROUP", "DELCONSUMER", "stream", "group", "idle")],
         [("PEXPIREAT", "expiring", LATER + 900)],
         [
             ("XACK", "stream", "group", "1-3"),
@@ -373,6 +378,14 @@ def test_a_pending_entry_whose_entry_is_gone_is_not_missed(equal: Servers) -> No
     run(equal.target, ("XACK", "stream", "group", "1-3"))
 
     assert equal.compare().differences == []
+
+
+@between(("redis-7.0.15", "redis-8.2.3"), ("redis-8.2.3", "redis-8.2.3"), ("valkey-8.1.8", "redis-7.0.15"))
+def test_how_many_entries_a_group_has_read_is_compared_where_the_source_hands_it_on(equal: Servers) -> None:
+    run(equal.target, ("XGROUP", "SETID", "stream", "group", "1-3", "ENTRIESREAD", 1))
+
+    expected = [] if equal.source.build.name == "redis-7.0.15" else [(0, "stream", "groups")]
+    assert found(equal.compare()) == expected
 
 
 @everywhere

@@ -15,6 +15,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._compare.pair import
 from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import Command, milliseconds
 from ansible_collections.redisops.tair.plugins.module_utils._compare.values import Finding, counted
 from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
+from ansible_collections.redisops.tair.plugins.module_utils._redis import ServerFacts
 
 Map = t.Dict[bytes, t.Any]
 Difference = t.Optional[Finding]
@@ -29,13 +30,12 @@ _COUNTERS = (
     b"idmp-duration",
     b"idmp-maxsize",
 )
-_GROUP_FIELDS = (b"last-delivered-id", b"entries-read")
 #: Pending entries asked for at once.
 _PENDING = 1000
 #: Differing pending entries after which a group is not looked at any further.
 _ENOUGH = 100
-#: The first version whose AOF keeps consumers that have nothing pending (XGROUP CREATECONSUMER).
-_KEEPS_IDLE_CONSUMERS = "6.2"
+#: Since when an AOF says how many entries a group has read. Before, only a rewrite did, and only from 7.0 on.
+_HANDS_ON_ENTRIES_READ = {"redis": "7.4", "valkey": "8.0"}
 #: Either half of an identifier has 64 bits.
 _LARGEST = (1 << 64) - 1
 #: TIME and the reply that follows it are not of the very same moment: milliseconds.
@@ -85,8 +85,9 @@ class StreamLook:
         for name in sorted(source.keys() ^ target.keys()):
             label = f"group {printable(name)}"
             return Finding("groups", *(label if name in side else f"no {label}" for side in (source, target)))
+        fields = _group_fields(self._pair.source.facts)
         for name in sorted(source):
-            facts = _group_difference(source[name], target[name]) or (yield from self._members(name))
+            facts = _group_difference(source[name], target[name], fields) or (yield from self._members(name))
             if facts:
                 return Finding("groups", *(f"group {printable(name)}: {fact}" for fact in facts))
         return None
@@ -101,17 +102,7 @@ class StreamLook:
         pending[0].turn(now, page)
         pending[1].turn(target_now, target_page)
         facts = yield from self._pending(*pending)
-        return facts or self._consumers(_by_name(consumers), _by_name(target_consumers))
-
-    def _consumers(self, source: dict[bytes, Map], target: dict[bytes, Map]) -> Facts:
-        """Consumers with pending entries are compared by these; a server before 6.2 can't hand on the others."""
-        kept = _keep_idle_consumers(self._pair)
-        expected = {name for name, consumer in source.items() if kept and not consumer[b"pending"]}
-        ours = counted(len(source), "consumer")
-        for names, what in ((expected - target.keys(), "missing"), (target.keys() - source.keys(), "more")):
-            if names:
-                return ours, f"{counted(len(names), 'consumer')} {what}, such as {printable(min(names))}"
-        return None
+        return facts or _consumers_difference(_by_name(consumers), _by_name(target_consumers))
 
     def _pending(self, source: _PendingReader, target: _PendingReader) -> Look[Facts]:
         """A pending entry whose stream entry was deleted is not missed: no rewrite keeps it, and nobody can read it."""
@@ -178,18 +169,31 @@ def _counters_difference(source: Map, target: Map) -> Difference:
     return None
 
 
-def _group_difference(source: Map, target: Map) -> Facts:
-    for name in _GROUP_FIELDS:
+def _group_difference(source: Map, target: Map, names: t.Iterable[bytes]) -> Facts:
+    for name in names:
         if name in source and name in target and source[name] != target[name]:
             return f"{name.decode()} {_shown(source[name])}", f"{name.decode()} {_shown(target[name])}"
     return None
 
 
-def _keep_idle_consumers(pair: Pair) -> bool:
-    return all(
-        LooseVersion(side.facts.redis_version) >= LooseVersion(_KEEPS_IDLE_CONSUMERS)
-        for side in (pair.source, pair.target)
-    )
+def _group_fields(source: ServerFacts) -> tuple[bytes, ...]:
+    """What of a group this source hands on to whoever reads its AOF."""
+    since = _HANDS_ON_ENTRIES_READ.get(source.flavor)
+    if since is not None and LooseVersion(source.version) >= LooseVersion(since):
+        return b"last-delivered-id", b"entries-read"
+    return (b"last-delivered-id",)
+
+
+def _consumers_difference(source: Map, target: Map) -> Facts:
+    """A consumer is what is pending for it, which is compared elsewhere.
+
+    One without pending entries may be missing: no AOF tells of a consumer that has asked in vain, and asking again
+    brings it back.
+    """
+    extra = target.keys() - source.keys()
+    if not extra:
+        return None
+    return counted(len(source), "consumer"), f"{counted(len(extra), 'consumer')} more, such as {printable(min(extra))}"
 
 
 def _same_pending(a: Pending, b: Pending, tolerance: float) -> bool:
