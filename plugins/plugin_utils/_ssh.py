@@ -260,7 +260,8 @@ class ChannelProcess:
         return data
 
     def close(self) -> None:
-        self._channel.close()
+        with contextlib.suppress(EOFError):  # the connection was lost: nothing is left to close
+            self._channel.close()
 
 
 def _prefer(transport: paramiko.Transport, known: t.Sequence[str]) -> None:
