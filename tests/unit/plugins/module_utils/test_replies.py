@@ -39,7 +39,7 @@ REPLIES = [
     ("ERR command keys must in same slot", "several slots"),
     ("ERR Protocol error: too big inline request", "RDB preamble"),
     ("ERR Protocol error: unbalanced quotes in request", "RDB preamble"),
-    ("ERR unknown command 'HPEXPIREAT', with args beginning with: 'key'", "does not know this command"),
+    ("ERR unknown command 'HPEXPIREAT'", "does not know this command"),
     ("ERR unknown subcommand 'LOAD'. Try FUNCTION HELP.", "does not know this command"),
     ("ERR syntax error", "does not know this form"),
     ("ERR wrong number of arguments for 'xsetid' command", "does not know this form"),
@@ -73,6 +73,28 @@ def test_a_reply_that_is_not_known_stands_for_itself(reply: str) -> None:
     assert explain(reply) == f"'{reply}'"
     assert next_step(reply) == ""
     assert meaning(reply) is None
+
+
+def test_a_value_that_the_server_quotes_is_not_told() -> None:
+    told = explain("ERR unknown command 'HSETEX', with args beginning with: 'user:7' 'secret' ")
+    assert told.startswith("'ERR unknown command 'HSETEX'' (")
+    assert "secret" not in told
+
+
+@pytest.mark.parametrize(
+    ("reply", "about"),
+    [
+        ("LOADING Redis is loading the dataset in memory", "passing"),
+        ("CLUSTERDOWN The cluster is down", "passing"),
+        ("ERR illegal address", "server"),
+        ("OOM command not allowed when used memory > 'maxmemory'.", "server"),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", "command"),
+        ("ERR unknown command 'HSETEX'", "command"),
+    ],
+)
+def test_it_is_known_whether_the_next_command_would_fail_alike(reply: str, about: str) -> None:
+    row = meaning(reply)
+    assert row is not None and row.about == about
 
 
 def test_words_of_a_reply_inside_another_text_do_not_decide() -> None:
