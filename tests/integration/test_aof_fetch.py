@@ -16,6 +16,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible import __version__ as ansible_core
+from ansible.module_utils.compat.version import LooseVersion
 from ansible_collections.redisops.tair.tests.support.accounts import unix_account
 from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, local_host, run_playbook
 from ansible_collections.redisops.tair.tests.support.processes import free_port
@@ -27,6 +29,7 @@ StartServer = t.Callable[..., Server]
 StartSshd = t.Callable[..., Sshd]
 MakeAccount = t.Callable[..., str]
 
+core_version = LooseVersion(ansible_core)
 MANIFEST = "appendonly.aof.manifest"
 BASE, INCR = "appendonly.aof.1.base.aof", "appendonly.aof.1.incr.aof"
 
@@ -377,6 +380,9 @@ def test_the_agent_logs_in_with_a_key_whose_file_is_encrypted(start_sshd: StartS
         agent.wait()
 
 
+@pytest.mark.xfail(
+    core_version < LooseVersion("2.19"), reason="ansible_private_key came with ansible-core 2.19", run=False
+)
 def test_a_key_in_the_inventory_logs_in(start_sshd: StartSshd, aof: Path, tmp_path: Path) -> None:
     sshd = start_sshd()
     key = make_key(tmp_path / "key", passphrase="open sesame")
@@ -544,11 +550,8 @@ def test_a_proxy_command_leads_there(start_sshd: StartSshd, aof: Path, tmp_path:
     assert "(through the ProxyCommand) hung up" in refused(host, aof, tmp_path / "copy")
 
 
+@pytest.mark.xfail(core_version >= LooseVersion("2.21"), reason="ansible-core 2.21 removed the plugin", run=False)
 def test_the_paramiko_connection_plugin_is_served(start_sshd: StartSshd, aof: Path, tmp_path: Path) -> None:
-    from ansible import __version__ as core
-
-    if tuple(map(int, core.split(".")[:2])) >= (2, 21):
-        pytest.skip("ansible-core 2.21 removed the plugin")
     sshd = start_sshd()
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True)
