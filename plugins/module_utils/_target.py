@@ -186,7 +186,10 @@ def _masters(probe: _Probe, endpoint: Endpoint) -> list[Endpoint]:
 
 
 def _obstacles(facts: ServerFacts | None, probe: _Probe, topology: Topology) -> list[str]:
-    """What would make it refuse writes, as far as it can be known without writing."""
+    """What would make it refuse writes, as far as it can be known without writing.
+
+    A server that has stopped writes because it can't save to its disk refuses even PING, so we never come here.
+    """
     found = []
     info = facts.info if facts else {}
     if info.get("role") == "slave" and info.get("slave_read_only", 1):
@@ -195,10 +198,6 @@ def _obstacles(facts: ServerFacts | None, probe: _Probe, topology: Topology) -> 
         found.append("it is loading its data set")
     if topology == "cluster" and _fields(probe.ask(b"CLUSTER", b"INFO")).get("cluster_state") == "fail":
         found.append("the cluster is not whole (cluster_state:fail)")
-    if info.get("aof_enabled") and info.get("aof_last_write_status", "ok") != "ok":
-        found.append("it could not write to its own append-only file, most likely its disk is full")
-    if info.get("rdb_last_bgsave_status", "ok") != "ok" and _stops_after_failed_save(probe):
-        found.append("its last background save failed, and stop-writes-on-bgsave-error is on")
     if "min_slaves_good_slaves" in info:
         needed = probe.config("min-replicas-to-write") or probe.config("min-slaves-to-write") or "0"
         if int(info["min_slaves_good_slaves"]) < int(needed):
@@ -207,10 +206,6 @@ def _obstacles(facts: ServerFacts | None, probe: _Probe, topology: Topology) -> 
             )
     found += _refused_writes(probe)
     return found
-
-
-def _stops_after_failed_save(probe: _Probe) -> bool:
-    return probe.config("stop-writes-on-bgsave-error") != "no" and probe.config("save") != ""
 
 
 def _refused_writes(probe: _Probe) -> list[str]:
