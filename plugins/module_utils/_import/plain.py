@@ -14,6 +14,7 @@ transaction. A checkpoint names a position where a key begins and before which e
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 from dataclasses import dataclass
 
@@ -198,10 +199,10 @@ def _keys_at_ends(piece: Block | LargeCommand) -> tuple[bytes | None, bytes | No
 
 def _split_at_select(block: Block) -> t.Iterator[Block]:
     """The block in pieces, each SELECT in one of its own: SETs must not be gathered across it."""
-    selects = [at for at, command in enumerate(block.commands) if command[0] == b"SELECT"]
-    if not selects or len(block.commands) == 1:
+    if b"SELECT" not in block.names or len(block.commands) == 1:
         yield block
         return
+    selects = [at for at, command in enumerate(block.commands) if command[0] == b"SELECT"]
     cuts = sorted({0, len(block.commands), *selects, *(at + 1 for at in selects)})
     taken = 0
     places = [*block.offsets(), block.end]
@@ -224,34 +225,37 @@ def is_plain_set(command: Command) -> bool:
 
 def _gathered(block: Block) -> Batch:
     """SETs first, gathered into MSETs, then the other commands as they stand."""
-    data = block.data
-    pairs: list[bytes] = []
+    commands, data, header = block.commands, block.data, _SET_HEADER
     others: list[bytes] = []
-    position = 0
-    run: int | None = None  # where the run of other commands began that ends at `position`
-    for command, size in zip(block.commands, block.sizes):
-        if len(command) == 3 and command[0] == b"SET":
-            if run is not None:
-                others.append(data[run:position])
-                run = None
-            pairs.append(data[position + _SET_HEADER : position + size])
-        elif run is None:
-            run = position
-        position += size
+    if block.names == {b"SET"} and set(map(len, commands)) == {3}:
+        ends = itertools.accumulate(block.sizes)
+        pairs = [data[end - size + header : end] for end, size in zip(ends, block.sizes)]
+    else:
+        pairs = []
+        position = 0
+        run: int | None = None  # where the run of other commands began that ends at `position`
+        for command, size in zip(commands, block.sizes):
+            if len(command) == 3 and command[0] == b"SET":
+                if run is not None:
+                    others.append(data[run:position])
+                    run = None
+                pairs.append(data[position + header : position + size])
+            elif run is None:
+                run = position
+            position += size
+        if run is not None:
+            others.append(data[run:])
     if len(pairs) < 2:
         return _raw(block)
-    if run is not None:
-        others.append(data[run:])
     parts: list[bytes] = []
-    msets = 0
     for low in range(0, len(pairs), MSET_PAIRS):
         some = pairs[low : low + MSET_PAIRS]
         parts.append(b"*%d\r\n$4\r\nMSET\r\n" % (2 * len(some) + 1))
         parts += some
-        msets += 1
     payload = b"".join(parts + others)
-    replies = msets + len(block.commands) - len(pairs)
-    return Batch([payload], len(payload), replies, commands=len(block.commands), gathered=msets)
+    msets = -(-len(pairs) // MSET_PAIRS)
+    replies = msets + len(commands) - len(pairs)
+    return Batch([payload], len(payload), replies, commands=len(commands), gathered=msets)
 
 
 def _careful(block: Block, key: bytes | None) -> Batch:

@@ -187,7 +187,7 @@ def transaction_batches(
                 gathering.add(FileRange(part, frame.start, frame.end), frame.end - frame.start, 1)
             gathering.commands += 1
         elif isinstance(frame, Block):
-            names = {command[0].upper() for command in frame.commands}
+            names = {name.upper() for name in frame.names}
             if names.isdisjoint(_SPECIAL) and not refused:
                 gathering.add([frame.data], len(frame.data), len(frame.commands))
                 gathering.commands += len(frame.commands)
