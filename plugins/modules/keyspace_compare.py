@@ -111,11 +111,12 @@ options:
     elements: int
   database_map:
     description:
-      - Where in the target a database of the source is, for those that have another number there, such as V({1: 0}).
+      - Where in the target a database of the source is, for those that have another number there. The keys are numbers of the
+        source's databases, the values those of the target's.
     type: dict
   include_keys:
     description:
-      - Only compare keys that match one of these patterns, written as for C(SCAN) (C(*), C(?), C([a-z]), C(\\) before a literal character).
+      - Only compare keys that match one of these patterns, written as for C(SCAN) (C(*), C(?), C([a-z]), C(\) before a literal character).
     type: list
     elements: str
     default: []
@@ -144,7 +145,7 @@ notes:
     Valkey 8.0, how many entries a group has read.
   - A value of a module's type is compared by its C(DUMP). Between different versions other bytes prove nothing; such a key is
     reported as C(not_comparable), as its equality has not been shown. Use O(exclude_keys) to leave it out.
-  - The user needs C(+@read +@connection +info +scan +time +dump +function|list) on both servers.
+  - The user needs C(~* +@read +@connection +info +time +function|list) on both servers.
 seealso:
   - module: redisops.tair.aof_import
   - module: redisops.tair.tair_info

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import re
 import time
 import typing as t
 
@@ -19,6 +20,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._compare.sides impor
 from ansible_collections.redisops.tair.plugins.module_utils._import import resp
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, KeyFilter
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.plugins.modules import keyspace_compare
 from ansible_collections.redisops.tair.tests.support import dataset
 from ansible_collections.redisops.tair.tests.support.ansible_cli import local_host
 from ansible_collections.redisops.tair.tests.support.certs import issue
@@ -456,6 +458,27 @@ def test_the_source_takes_nothing_from_the_environment(start_server: StartServer
     assert run_module("keyspace_compare", params, env=env)["equal"]
 
 
+def test_the_permissions_that_the_documentation_names_are_enough(
+    start_server: StartServer, run_module: RunModule
+) -> None:
+    source, target = start_server("redis-8.2.3"), start_server("redis-8.2.3")
+    named = re.search(r"C\((~\* [^)]+)\)", keyspace_compare.DOCUMENTATION)
+    assert named
+    account = {"login_user": "reader", "login_password": "pw"}
+    for server in (source, target):
+        dataset.fill(server.host, server.port, keys=1000)
+        server.client().execute_command(f"ACL SETUSER reader on >pw {named[1]}")
+    target.client().delete("odd:set")
+    both = {**target.login(), **account, "source": {**source.login(), **account}, "ttl_tolerance": 3600}
+
+    for mode in ("full", "meta", "count"):
+        result = run_module("keyspace_compare", {**both, "mode": mode})
+
+        assert not result["failed"] and "warnings" not in result
+        assert result["missing"] == 1
+    assert not run_module("keyspace_compare", {**both, "sample": 10})["failed"]
+
+
 def test_an_account_that_may_not_read_is_told_which_command_it_lacks(
     start_server: StartServer, run_module: RunModule
 ) -> None:
@@ -508,7 +531,7 @@ def test_module_types_are_compared_by_their_dump(start_server: StartServer) -> N
     source, target = start_server("redis-8.2.3"), start_server("redis-8.2.3")
     for key in ("same", "other"):
         source.client().execute_command("VADD", key, "VALUES", 2, 1, 2, "element")
-        target.client().restore(key, 0, source.client().dump(key))
+        target.client().execute_command("RESTORE", key, 0, source.client().dump(key))
     assert in_process(source, target).equal
 
     target.client().execute_command("VADD", "other", "VALUES", 2, 3, 4, "more")
