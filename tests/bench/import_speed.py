@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How fast aof_import is beside ``redis-cli --pipe``, on the same file, into the same server, in turn.
+
+    import_speed.py [--kinds mixed,sets,large] [--rounds 5] [--scale 1.0] [--delay MS]
+
+The files are those of ``gen_aof.py`` (1,000,000 mixed keys, 1,000,000 SETs of 100 bytes, 2,000 values of 1 MB, times
+``--scale``), the server is Debian's Redis 7.0 without persistence. Both run as whole processes, the import with its
+checkpoints. Of each round the ratio of the wall times is taken, and their median is what counts. ``--delay``: a proxy
+in front of the server that takes so many milliseconds in each direction.
+
+Needs redis-server and redis-cli 7.0 on the PATH, and the Python packages of requirements/demo.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+_PATHS = Path(__file__).resolve().parents[1] / "support" / "paths.py"
+_spec = importlib.util.spec_from_file_location("_paths", _PATHS)
+assert _spec is not None and _spec.loader is not None
+_paths = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_paths)
+sys.path.insert(0, str(_paths.link_collection()))
+
+from ansible_collections.redisops.tair.tests.support.ansible_cli import environment
+from ansible_collections.redisops.tair.tests.support.paths import CACHE, link_collection
+from ansible_collections.redisops.tair.tests.support.proxy import Proxy
+from ansible_collections.redisops.tair.tests.support.servers import Server, build
+
+KEYS = {"mixed": 1_000_000, "sets": 1_000_000, "large": 2_000}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One import. Times in seconds, memory in bytes (the largest resident size of the client)."""
+
+    wall: float
+    client_cpu: float
+    server_cpu: float
+    memory: int
+    keys: int
+
+
+def generated(kind: str, keys: int) -> Path:
+    path = CACHE / "bench" / f"{kind}-{keys}.aof"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        subprocess.run(
+            [sys.executable, str(Path(__file__).parent / "gen_aof.py"), kind, str(keys), str(part)], check=True
+        )
+        part.rename(path)
+    return path
+
+
+def measured(server: Server, argv: list[str], stdin: t.IO[bytes], env: dict[str, str]) -> tuple[Run, bytes]:
+    client = server.client()
+    client.flushall()
+    before = client.info("cpu")
+    started = time.monotonic()
+    process = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
+    assert process.stdout is not None
+    output = process.stdout.read()
+    _pid, status, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{argv[0]} failed:\n{output.decode()}")
+    after = client.info("cpu")
+    server_cpu = sum(after[name] - before[name] for name in ("used_cpu_user", "used_cpu_sys"))
+    run = Run(wall, usage.ru_utime + usage.ru_stime, server_cpu, usage.ru_maxrss * 1024, client.dbsize())
+    return run, output
+
+
+def redis_cli(server: Server, port: int, path: Path) -> Run:
+    with path.open("rb") as file:
+        run, output = measured(server, ["redis-cli", "-p", str(port), "--pipe"], file, dict(os.environ))
+    if b"errors: 0" not in output:
+        raise SystemExit(output.decode())
+    return run
+
+
+def aof_import(server: Server, port: int, path: Path) -> Run:
+    params = {"login_host": server.host, "login_port": port, "path": str(path), "aof_base_size": path.stat().st_size}
+    with tempfile.TemporaryFile() as file:
+        file.write(json.dumps({"ANSIBLE_MODULE_ARGS": params}).encode())
+        file.seek(0)
+        run, output = measured(
+            server,
+            [sys.executable, "-m", "ansible_collections.redisops.tair.plugins.modules.aof_import"],
+            file,
+            environment({"PYTHONPATH": str(link_collection())}),
+        )
+    if json.loads(output)["errors"]:
+        raise SystemExit(output.decode())
+    return run
+
+
+def compare(kind: str, keys: int, rounds: int, delay: float) -> None:
+    path = generated(kind, keys)
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(Server(build("redis-7.0.15"), {"save": "", "appendonly": "no"}))
+        port = stack.enter_context(Proxy(server.port, delay=delay)).port if delay else server.port
+        print(f"{kind}: {keys:,} keys, {path.stat().st_size / 1e6:.0f} MB", flush=True)
+        theirs, ours = [], []
+        for number in range(rounds):
+            theirs.append(redis_cli(server, port, path))
+            ours.append(aof_import(server, port, path))
+            assert theirs[-1].keys == ours[-1].keys == keys
+            print(f"  {number + 1}: redis-cli {theirs[-1].wall:.2f} s, aof_import {ours[-1].wall:.2f} s", flush=True)
+    for name, runs in (("redis-cli --pipe", theirs), ("aof_import", ours)):
+        wall, cpu, server_cpu = (
+            statistics.median(getattr(run, field) for run in runs) for field in ("wall", "client_cpu", "server_cpu")
+        )
+        memory = max(run.memory for run in runs) / 1e6
+        print(
+            f"  {name:16} {wall:6.2f} s   client CPU {cpu:5.2f} s   server CPU {server_cpu:5.2f} s   memory {memory:4.0f} MB"
+        )
+    ratio = statistics.median(our.wall / their.wall for our, their in zip(ours, theirs))
+    print(f"  aof_import takes {ratio:.2f} x the time of redis-cli --pipe (median of {rounds})", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kinds", default="mixed,sets,large")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--delay", type=float, default=0.0, metavar="MS")
+    args = parser.parse_args()
+    for kind in args.kinds.split(","):
+        compare(kind, int(KEYS[kind] * args.scale), args.rounds, args.delay / 1000)
+
+
+if __name__ == "__main__":
+    main()
