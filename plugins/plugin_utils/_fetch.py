@@ -158,9 +158,11 @@ class Fetch:
         if name not in self._copies:
             self._copies[name] = self._destination.copy_of(name)
         copy = self._copies[name]
-        if not copy.length or self._verified.get(name) == (file.inode, copy.length):
-            return
-        if copy.length > file.size or self._host.digest(file, copy.length) != copy.digest:
+        if copy.length > file.size:
+            copy.discard()
+        # Without inodes (SFTP) what was confirmed may stand in another file by now.
+        confirmed = file.inode and self._verified.get(name) == (file.inode, copy.length)
+        if copy.length and not confirmed and self._host.digest(file, copy.length) != copy.digest:
             copy.discard()
         self._verified[name] = (file.inode, copy.length)
 

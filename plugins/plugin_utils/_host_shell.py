@@ -301,7 +301,10 @@ class SshShellHost(ShellHost):
     def __init__(self, connect: t.Callable[[], SshConnection], *, become: Become | None, shell: t.Any) -> None:
         self._connect = connect
         self.connection = connect()
-        super().__init__(str(self.connection), lambda command: self.connection.run(command), become=become, shell=shell)
+        super().__init__(str(self.connection), self._run, become=become, shell=shell)
+
+    def _run(self, command: str) -> Process:
+        return self.connection.run(command)
 
     def reconnect(self) -> None:
         self.connection.close()

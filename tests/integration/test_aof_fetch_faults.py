@@ -218,6 +218,19 @@ def test_a_file_that_is_cut_during_the_copy_is_noticed(
     assert single.stat().st_size == SIZE // 2
 
 
+@pytest.mark.parametrize("open_host", [shell, sftp])
+def test_a_file_that_is_cut_after_it_was_copied_is_noticed(
+    open_host: t.Callable[..., Host], start_sshd: StartSshd, multi: Path, tmp_path: Path
+) -> None:
+    base = next(multi.glob("*.base.aof"))
+    host = interrupt(open_host(start_sshd()), lambda: None, lambda: os.truncate(base, SIZE // 2), at=1)
+
+    run(host, multi, tmp_path / "copy")
+
+    assert base.stat().st_size == SIZE // 2
+    assert contents(tmp_path / "copy") == contents(multi)
+
+
 def test_a_server_that_never_stops_rewriting_is_given_up_with_the_remedy(
     start_sshd: StartSshd, multi: Path, tmp_path: Path
 ) -> None:
