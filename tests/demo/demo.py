@@ -79,23 +79,17 @@ def main() -> int:
             print(
                 f"      {pair.name:9} {title(pair.source)} on {pair.source}  ->  {title(pair.target)} on {pair.target}"
             )
+        pool = stack.enter_context(ProcessPoolExecutor(len(pairs)))
         say(2, f"Fill the sources: {KEYS:,} keys of every type each, in 3 databases, many with an expiry")
-        for seed, pair in enumerate(pairs):
-            fill(
-                pair.source.host,
-                pair.source.port,
-                keys=KEYS,
-                seed=seed,
-                password=pair.source.password,
-                expiring=EXPIRING,
-            )
+        for job in [pool.submit(fill_source, pair.source.port, seed, passwords) for seed, pair in enumerate(pairs)]:
+            job.result()
         inventory = write_inventory(pairs)
         say(3, f"Migrate: ansible-playbook -i {relative(inventory)} redisops.tair.migrate")
         if migrate(inventory, passwords) != 0:
             print("\nThe playbook failed: its message is above.", file=sys.stderr)
             return 1
-        say(4, "Read all four servers with the demo's own code, and compare key by key")
-        differences = compare(pairs, passwords)
+        say(4, "Read all four servers with the demo's own code and compare them key by key (half a minute)")
+        differences = compare(pool, pairs, passwords)
         say(5, "Result")
         summarise(pairs, differences)
     shutil.rmtree(WORK / "servers")
@@ -110,6 +104,10 @@ def start(stack: contextlib.ExitStack, name: str, passwords: dict[str, str]) -> 
     user = f"{TARGET_USER} on >{passwords['TAIR_PASSWORD']} ~* &* +@all"
     target = Server(TARGET, {"user": ["default off", user]}, directory=directory / f"{name}-target")
     return Pair(name, stack.enter_context(source), stack.enter_context(target))
+
+
+def fill_source(port: int, seed: int, passwords: dict[str, str]) -> None:
+    fill("127.0.0.1", port, keys=KEYS, seed=seed, password=passwords["REDIS_PASSWORD"], expiring=EXPIRING)
 
 
 def write_inventory(pairs: list[Pair]) -> Path:
@@ -143,18 +141,19 @@ def migrate(inventory: Path, passwords: dict[str, str]) -> int:
             process.wait()
 
 
-def compare(pairs: list[Pair], passwords: dict[str, str]) -> dict[str, list[dict[str, t.Any]]]:
+def compare(
+    pool: ProcessPoolExecutor, pairs: list[Pair], passwords: dict[str, str]
+) -> dict[str, list[dict[str, t.Any]]]:
     """What differs, by pair. Reads everything there is: no sample, none of the collection's code."""
-    with ProcessPoolExecutor(2) as pool:
-        jobs = {
-            pair.name: pool.submit(
-                differences_between,
-                Address(pair.source.port, None, passwords["REDIS_PASSWORD"]),
-                Address(pair.target.port, TARGET_USER, passwords["TAIR_PASSWORD"]),
-            )
-            for pair in pairs
-        }
-        return {name: job.result() for name, job in jobs.items()}
+    jobs = {
+        pair.name: pool.submit(
+            differences_between,
+            Address(pair.source.port, None, passwords["REDIS_PASSWORD"]),
+            Address(pair.target.port, TARGET_USER, passwords["TAIR_PASSWORD"]),
+        )
+        for pair in pairs
+    }
+    return {name: job.result() for name, job in jobs.items()}
 
 
 def differences_between(source: Address, target: Address) -> list[dict[str, t.Any]]:
@@ -169,7 +168,7 @@ def differences_between(source: Address, target: Address) -> list[dict[str, t.An
 
 
 def summarise(pairs: list[Pair], differences: dict[str, list[dict[str, t.Any]]]) -> None:
-    heading = ("source", "keys", "AOF", "import", "redis-cli --pipe would say", "AOF now", "equal")
+    heading = ("source", "keys", "AOF", "import", "replies of the target", "AOF now", "equal")
     rows = [heading]
     for pair in pairs:
         report = json.loads((WORK / "artifacts" / pair.name / "report.json").read_text(encoding="utf-8"))
