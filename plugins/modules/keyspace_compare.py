@@ -138,6 +138,10 @@ options:
     type: bool
     default: false
 notes:
+  - For a host that is reached by SSH the module runs on the control node, without C(become), and reaches the source through
+    an SSH tunnel. So O(source.login_host) is seen from that host, everything else, files included, from the control node.
+    A source's Unix socket can't be reached this way, and a certificate is verified only where O(source.login_host) is
+    V(localhost) or V(127.0.0.1). A task with a C(local) connection, and a delegated one, runs like any other module.
   - A key that C(SCAN) returns twice, as it may while the server shrinks its tables, is counted twice in RV(compared).
   - The position that M(redisops.tair.aof_import) keeps in the target (keys C(redisops.tair:checkpoint:*)) is left out everywhere.
   - What no AOF hands on is not compared. Of streams these are consumers that have nothing pending and are missing on the target
