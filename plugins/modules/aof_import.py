@@ -150,6 +150,18 @@ options:
       - Seconds to wait for any one answer, and for how long a target that can't be reached is tried again before the import fails.
     type: float
     default: 60.0
+  progress_path:
+    description:
+      - A file that the module keeps up to date with how far it is, as JSON with the numbers C(position), C(size) (both in bytes of
+        the AOF), C(commands) and C(errors). Everybody may read it, and it is removed when the import ends.
+      - Where it is not given, and neither C(async) nor C(no_log) is set for the task, progress lines are shown every few seconds.
+      - A file that can't be written is a warning, and no reason to fail.
+    type: path
+notes:
+  - The progress lines name the host of the task first, wherever the task is delegated to. They are shown where the module runs over the
+    connection plugins C(local), C(ssh) and C(paramiko); over SSH they need the Python library paramiko on the control node,
+    as M(redisops.tair.aof_fetch) does.
+  - The variable C(redisops_tair_progress) set to V(false) switches the progress lines off.
 seealso:
   - module: redisops.tair.aof_fetch
   - module: redisops.tair.keyspace_compare
@@ -294,6 +306,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import f
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, connection_spec, run
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import check_import, import_aof
+from ansible_collections.redisops.tair.plugins.module_utils._import.progress import ProgressFile
 from ansible_collections.redisops.tair.plugins.module_utils._import.selection import Selection
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options
 from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, KeyFilter
@@ -325,7 +338,13 @@ def import_(module: AnsibleModule) -> Result:
     params = module.params
     endpoint, options = Endpoint.from_params(params), options_of(params)
     with open_aof(find_aof(Path(params["path"])), base_size=params["aof_base_size"]) as aof:
-        outcome = (check_import if module.check_mode else import_aof)(aof, endpoint, options)
+        if module.check_mode:
+            outcome = check_import(aof, endpoint, options)
+        elif params["progress_path"]:
+            with ProgressFile(Path(params["progress_path"]), warn=module.warn) as file:
+                outcome = import_aof(aof, endpoint, options, file.write)
+        else:
+            outcome = import_aof(aof, endpoint, options)
         size, files = aof.size, [str(path) for path in aof.files]
     errors = outcome.errors
     return {
@@ -370,6 +389,7 @@ def main() -> None:
             "batch_bytes": {"type": "int", "default": 64 * 1024},
             "window_bytes": {"type": "int", "default": 16 << 20},
             "timeout": {"type": "float", "default": 60.0},
+            "progress_path": {"type": "path"},
         },
         supports_check_mode=True,
     )

@@ -32,11 +32,11 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint i
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import ConnectionLost, Pipe, Request
 from ansible_collections.redisops.tair.plugins.module_utils._import.plain import send_plain
+from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import (
     Options,
     Outcome,
     PassingState,
-    Progress,
     Rewind,
     Session,
 )

@@ -27,6 +27,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import Impor
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import Batch, selected_database
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.errors import CommandError, ErrorLog
+from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
 from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply
 from ansible_collections.redisops.tair.plugins.module_utils._import.selection import PartlySelected, Selection
 from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
@@ -80,16 +81,6 @@ class Outcome:
     reconnects: int = 0
     elapsed: float = 0.0
     changed: bool = False
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far an import is. ``position`` and ``size`` in bytes of the AOF."""
-
-    position: int
-    size: int
-    commands: int
-    errors: int
 
 
 @dataclass(frozen=True)
