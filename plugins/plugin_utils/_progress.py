@@ -21,7 +21,8 @@ from ansible.module_utils.parsing.convert_bool import boolean
 #: The variable that switches the lines off.
 VARIABLE = "redisops_tair_progress"
 
-_EVERY = 3.0  # seconds
+#: Seconds between two lines at least. To look more often is no use.
+EVERY = 3.0
 _STEP = 5.0  # percent
 _AT_LAST = 60.0  # seconds after which a line comes even where less than a step was made
 
@@ -51,25 +52,29 @@ class Progress:
         self._start = self._last_time = clock()
         self._last_percent = self._percent(done)
 
-    def update(self, done: int) -> None:
-        """``done`` bytes are there now. Prints a line if it is time for one."""
+    def update(self, done: int, detail: str = "") -> None:
+        """``done`` bytes are there now. Prints a line if it is time for one; ``detail``: what it tells beside."""
         now = self._clock()
         waited = now - self._last_time
         percent = self._percent(done)
-        if done >= self._total or waited < _EVERY:
+        if done >= self._total or waited < EVERY:
             return
         if percent - self._last_percent < _STEP and waited < _AT_LAST:
             return
         self._last_time, self._last_percent = now, percent
-        self._show(self._line(done, now - self._start))
+        self._show(self._line(done, now - self._start, detail))
 
     def _percent(self, done: int) -> float:
         return 100 * done / self._total if self._total else 100.0
 
-    def _line(self, done: int, elapsed: float) -> str:
-        rate = (done - self._first) / elapsed if elapsed > 0 else 0.0
-        left = f", {duration((self._total - done) / rate)} left" if rate > 0 else ""
-        return f"{self._label}: {self._percent(done):.0f} % of {size(self._total)}, {rate / 1e6:.1f} MB/s{left}"
+    def _line(self, done: int, elapsed: float, detail: str) -> str:
+        rate = max(done - self._first, 0) / elapsed if elapsed > 0 else 0.0
+        parts = [f"{self._percent(done):.0f} % of {size(self._total)}", f"{rate / 1e6:.1f} MB/s"]
+        if detail:
+            parts.append(detail)
+        if rate > 0:
+            parts.append(f"{duration((self._total - done) / rate)} left")
+        return f"{self._label}: {', '.join(parts)}"
 
 
 def duration(seconds: float) -> str:
