@@ -52,6 +52,7 @@ class Fetch:
     """One call's work. ``retries``: how often in a row to go on after a lost connection, or to start over after a rewrite.
 
     ``open_destination`` takes the path of the manifest or single file on the host, once that is known.
+    Raises :class:`FetchError` for a ``src`` that is not absolute.
     """
 
     def __init__(
@@ -66,7 +67,11 @@ class Fetch:
         tell: t.Callable[[str], object] = lambda _line: None,
         sleep: t.Callable[[float], None] = time.sleep,
     ) -> None:
-        self._host, self._src = host, src
+        if not src.startswith("/"):
+            raise FetchError(
+                f"src is not absolute: {src}", todo="Give the path from the root; aof_info tells it (aof_path)"
+            )
+        self._host, self._src = host, src.rstrip("/")  # one source has one name, for its destination
         self._open_destination = open_destination
         self._destination: Destination | None = None
         self._retries, self._check_mode = retries, check_mode

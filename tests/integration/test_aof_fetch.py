@@ -179,9 +179,11 @@ def test_check_mode_writes_nothing_and_tells_what_would_be_transferred(
     assert {path.name: path.read_bytes() for path in dest.iterdir()} == before
 
 
-def test_src_may_be_the_manifest(start_sshd: StartSshd, aof: Path, tmp_path: Path) -> None:
-    fetched(start_sshd().inventory_vars(), aof / MANIFEST, tmp_path / "copy")
+def test_src_may_be_the_manifest_or_its_directory(start_sshd: StartSshd, aof: Path, tmp_path: Path) -> None:
+    host = start_sshd().inventory_vars()
+    fetched(host, aof / MANIFEST, tmp_path / "copy")
     assert same_files(tmp_path / "copy", aof)
+    assert not fetched(host, f"{aof}/", tmp_path / "copy")["changed"]
 
 
 def test_names_with_blanks_and_quotes_arrive(start_sshd: StartSshd, tmp_path: Path) -> None:
@@ -587,6 +589,7 @@ def test_a_source_that_is_not_there_is_told_at_once(start_sshd: StartSshd, tmp_p
     (empty / "a.aof").touch()
     (empty / "b.aof").touch()
     assert "holds several AOFs" in refused(host, empty, tmp_path / "copy")
+    assert "src is not absolute" in refused(host, "appendonlydir", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
 
 
