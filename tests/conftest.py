@@ -17,12 +17,13 @@ import pytest
 
 
 def _make_collection_importable() -> None:
-    """Let a bare checkout be imported as ``ansible_collections.redisops.tair``, by pytest and its child processes."""
+    """Let a bare checkout be imported as ``ansible_collections.redisops.tair``, and keep it clean."""
     spec = importlib.util.spec_from_file_location("_paths", Path(__file__).parent / "support" / "paths.py")
     assert spec is not None and spec.loader is not None
     paths = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(paths)
     sys.path.insert(0, str(paths.link_collection()))
+    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(paths.CACHE / "hypothesis"))
 
 
 _make_collection_importable()

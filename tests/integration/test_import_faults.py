@@ -72,7 +72,9 @@ def write_after_rewrite(server: Server, rng: random.Random) -> None:
             client.xadd(f"{key}:stream", {"n": number})
         else:
             with client.pipeline(transaction=True) as pipe:
-                pipe.incrby(f"{key}:counter", 7).rpush(f"{key}:list", "in multi", number).execute()
+                pipe.incrby(f"{key}:counter", 7)
+                pipe.rpush(f"{key}:list", "in multi", number)
+                pipe.execute()
     client.set("last", b"\r\n*1\r\n#TS:1\r\n" * 100)
     client.rpush("large", "y" * 700_000, "z")
 

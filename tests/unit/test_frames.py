@@ -46,8 +46,8 @@ values = st.one_of(
     st.integers(0, 5000).map(lambda size: b"x" * size),
 )
 commands = st.lists(values, min_size=1, max_size=6)
-annotations = st.integers(0, 2**33).map(lambda when: b"#TS:%d\r\n" % when)
-items = st.lists(st.one_of(commands, commands, commands, annotations), max_size=25)
+annotation_lines = st.integers(0, 2**33).map(lambda when: b"#TS:%d\r\n" % when)
+items = st.lists(st.one_of(commands, commands, commands, annotation_lines), max_size=25)
 block_sizes = st.sampled_from([16, 33, 64, 200, 1000, 65536])
 large_sizes = st.sampled_from([64, 1000, 256 * 1024])
 framers = pytest.mark.parametrize("use_hiredis", [True, False], ids=["hiredis", "reference"])
@@ -81,6 +81,7 @@ class Read:
                         assert parsed[0][0] == frame.name and len(parsed[0]) == frame.args
                         self.commands.append(parsed[0])
                     else:
+                        assert isinstance(frame, Annotation)  # nothing was asked to be skipped
                         self.annotations.append(frame.text)
             except AofFormatError as exc:
                 self.error = exc
