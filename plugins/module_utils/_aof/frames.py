@@ -41,6 +41,7 @@ LARGE_COMMAND = 256 * 1024
 #: A value no server accepts: ``proto-max-bulk-len`` can be raised, but RESP lengths stay below this.
 _MAX_BULK = 1 << 40
 
+_PEEK_BYTES = 4096
 _MAX_KEY = 64 * 1024  # of a large command's key: what is longer is cut
 
 _ARRAY = ord("*")
@@ -298,14 +299,18 @@ class Frames:
                     break
             else:
                 whole = sum(_sizes(framer.commands))
-                if at_end or len(data) - whole > self._large_bytes or self._declares_large(data, whole):
+                if at_end or len(data) - whole > self._large_bytes or self._declares_large(data[whole:]):
                     yield from self._block(data[:whole], framer.commands)
                     large = self._large_command(self.complete)
                     if large is None:
                         return
-                    yield large
-                    self.complete = large.end
-                    data, framer, fed = b"", self._framer(), 0
+                    while large is not None:
+                        yield large
+                        self.complete = large.end
+                        # Large commands come in runs: a look at its first line tells whether the next is one, too.
+                        data = self._read(self.complete, _PEEK_BYTES)
+                        large = self._large_command(self.complete) if self._declares_large(data) else None
+                    framer, fed = self._framer(), 0
 
     def _read(self, offset: int, size: int) -> bytes:
         size = min(size, self._end - offset)
@@ -345,20 +350,22 @@ class Frames:
             raise self._corrupt(self.complete, f"an annotation line of at most {_MAX_ANNOTATION} bytes")
         return None
 
-    def _declares_large(self, data: bytes, position: int) -> bool:
-        """Whether the command cut off at the end of ``data`` says that it is large: no need to read it to know."""
+    def _declares_large(self, data: bytes) -> bool:
+        """Whether a command that is cut off at the end of ``data`` says that it is large: no need to read it to know."""
         try:
-            header = _header(data, position, _ARRAY, "")
+            header = _header(data, 0, _ARRAY, "")
             while header is not None:
-                length, start = header
-                if data[position] == _BULK:
+                length, position = header
+                if length > self._large_bytes:
+                    return True
+                header = _header(data, position, _BULK, "")
+                if header is not None:
+                    length, start = header
                     if length > self._large_bytes:
                         return True
-                    start += length + 2
-                position = start
-                header = _header(data, position, _BULK, "")
+                    header = (0, start + length + 2)
         except BadFrame:
-            return True
+            pass
         return False
 
     def _large_command(self, position: int) -> LargeCommand | None:

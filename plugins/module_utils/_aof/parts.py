@@ -22,7 +22,8 @@ from pathlib import Path
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import AofSet, has_preamble
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError, LayoutError
 
-_READ_BYTES = 1 << 20
+#: Small enough to stay in a processor's cache from the reading to the summing.
+_READ_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,16 @@ class OpenAof:
 
     def checksum(self, end: int, start: int = 0, value: int = 0) -> int:
         """CRC-32 of the bytes from position ``start`` to ``end``, continuing from ``value``."""
+        buffer = memoryview(bytearray(_READ_BYTES))
         for part in self.parts:
             low, high = max(start, part.position), min(end, part.position + part.size)
             offset, stop = part.offset_of(low), part.offset_of(high)
             while offset < stop:
-                read = os.pread(part.fd, min(_READ_BYTES, stop - offset), offset)
+                read = os.preadv(part.fd, [buffer[: min(_READ_BYTES, stop - offset)]], offset)
                 if not read:
                     raise AofFormatError(f"{part.path} became shorter while it was read", todo="Fetch the AOF again")
-                value = zlib.crc32(read, value)
-                offset += len(read)
+                value = zlib.crc32(buffer[:read], value)
+                offset += read
         return value
 
 

@@ -8,19 +8,10 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Command
-from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
-from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
-from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Buffer, Request
-
-_COPY_BYTES = 256 * 1024
-
-chain = itertools.chain.from_iterable
+from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Request
 
 
 @dataclass
@@ -40,24 +31,6 @@ class Batch(Request):
     """How many replies at the beginning answer an MSET; the others answer the commands that are no plain SET."""
     answers: list[int | None] | None = None
     """Which of the commands each reply answers; None for a command of ours. Not set where nothing was added."""
-
-
-class FileRange:
-    """Bytes of a file, read as they are sent."""
-
-    def __init__(self, part: Part, start: int, end: int) -> None:
-        self._part = part
-        self._start = start
-        self._end = end
-
-    def __iter__(self) -> t.Iterator[Buffer]:
-        offset = self._start
-        while offset < self._end:
-            data = os.pread(self._part.fd, min(_COPY_BYTES, self._end - offset), offset)
-            if not data:
-                raise AofFormatError(f"{self._part.path} became shorter while it was read", todo="Fetch the AOF again")
-            yield data
-            offset += len(data)
 
 
 @dataclass

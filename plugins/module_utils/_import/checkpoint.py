@@ -28,7 +28,6 @@ if t.TYPE_CHECKING:
 KEY = CHECKPOINT_PREFIX + b"imports"
 
 _VERSION = 1
-_HEAD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -37,20 +36,22 @@ class Checkpoint:
 
     id: str
     """Name of the import, random."""
-    head: int
-    """Bytes at the beginning of the AOF by which it is recognised: its rewritten part, or its first 64 KB."""
-    head_crc: int
     rewritten: int
-    """How many bytes at the beginning were taken to be written by a rewrite."""
+    """How many bytes at the beginning of the AOF were taken to be written by a rewrite."""
     position: int = 0
-    crc: int = 0
-    """Of everything before ``position``; only kept up past the rewritten part."""
     zone: int = 0
     """Bytes after ``position`` that may be applied in part. Only in the rewritten part; 0 in transactions."""
+    crc: int = 0
+    """CRC-32 of all that may be applied: by it the AOF is recognised, whatever its name and however it has grown."""
     db: int = 0
-    """The database selected at ``position``."""
+    """The source's database that is selected at ``position``."""
     commands: int = 0
     errors: int = 0
+
+    @property
+    def covered(self) -> int:
+        """Nothing after this position has been sent."""
+        return self.position + self.zone
 
     def command(self) -> bytes:
         """The command that writes it, as bytes to send."""
@@ -58,21 +59,11 @@ class Checkpoint:
         return encode((b"HSET", KEY, self.id.encode(), value.encode()))
 
     def names(self, aof: OpenAof) -> bool:
-        """Whether it was written by an import of this AOF: same beginning, same bytes up to the position."""
-        if aof.size < max(self.head, self.position) or aof.checksum(self.head) != self.head_crc:
-            return False
-        if self.position <= self.rewritten:
-            return True
-        return aof.checksum(self.position) == self.crc
+        """Whether it was written by an import of this AOF: all that may be applied is the same there."""
+        return aof.size >= self.covered and aof.checksum(self.covered) == self.crc
 
     def at(self, position: int, **changes: t.Any) -> Checkpoint:
         return replace(self, position=position, **changes)
-
-
-def new_checkpoint(aof: OpenAof, name: str) -> Checkpoint:
-    """The first checkpoint of an import: nothing applied yet."""
-    head = aof.rewritten_size or min(aof.size, _HEAD_BYTES)
-    return Checkpoint(id=name, head=head, head_crc=aof.checksum(head), rewritten=aof.rewritten_size)
 
 
 def read_checkpoints(client: redis.Redis, databases: t.Iterable[int]) -> dict[str, Checkpoint]:

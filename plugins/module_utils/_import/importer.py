@@ -26,7 +26,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import (
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import (
     KEY,
-    new_checkpoint,
+    Checkpoint,
     read_checkpoints,
     remove_checkpoint,
 )
@@ -65,7 +65,7 @@ def import_aof(
     Raises a :class:`TairError` that says how far the target is; a later call goes on from there.
     """
     started = time.monotonic()
-    session = Session(aof, endpoint, options, new_checkpoint(aof, secrets.token_hex(8)), report)
+    session = Session(aof, endpoint, options, Checkpoint(secrets.token_hex(8), aof.rewritten_size), report)
     outcome = session.outcome
     with contextlib.closing(connect(endpoint, timeout=options.timeout)) as client:
         before = server_facts(client, endpoint)
@@ -89,7 +89,7 @@ def import_aof(
 
 def check_import(aof: OpenAof, endpoint: Endpoint, options: Options) -> Outcome:
     """Everything that :func:`import_aof` does before it changes something, and what it would change."""
-    session = Session(aof, endpoint, options, new_checkpoint(aof, "check"), lambda _progress: None)
+    session = Session(aof, endpoint, options, Checkpoint("check", aof.rewritten_size), lambda _progress: None)
     outcome = session.outcome
     with contextlib.closing(connect(endpoint, timeout=options.timeout)) as client:
         facts = server_facts(client, endpoint)

@@ -6,11 +6,12 @@
 
 """One pipelined connection: requests go out as fast as the server takes them, replies come back in order.
 
-Knows the protocol's replies, nothing of files or of what the requests mean.
+Knows the protocol's replies, nothing of what the requests mean.
 """
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import ssl
@@ -19,12 +20,26 @@ import typing as t
 from collections import deque
 from dataclasses import dataclass, field
 
+from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
 from ansible_collections.redisops.tair.plugins.module_utils._import.resp import BadReply, Reply, reply_reader
 
-Buffer = t.Union[bytes, memoryview]
+
+@dataclass(frozen=True)
+class FileRange:
+    """Bytes of an open file, from ``start`` to ``end``: they are sent without being held."""
+
+    fd: int
+    start: int
+    end: int
+    name: str
+
+
+Sendable = t.Union[bytes, FileRange]
 
 #: hiredis is fastest when fed small pieces.
 _RECEIVE_BYTES = 16 * 1024
+#: Of a file, at a time: the rate limit and the replies have their turn in between.
+_FILE_BYTES = 1 << 20
 
 
 class ConnectionLost(Exception):
@@ -33,12 +48,9 @@ class ConnectionLost(Exception):
 
 @dataclass
 class Request:
-    """Bytes to send and how many replies the server gives to them; the replies are gathered in ``replies``.
+    """What to send and how many replies the server gives to it; the replies are gathered in ``replies``."""
 
-    ``parts`` may be an iterator that produces what is too large to hold.
-    """
-
-    parts: t.Iterable[Buffer]
+    parts: t.Sequence[Sendable]
     size: int
     expected: int
     replies: list[Reply] = field(default_factory=list)
@@ -79,10 +91,10 @@ class Pipe(t.Generic[R]):
         self._waiting.append(request)
         self._outstanding += request.size
         for part in request.parts:
-            view = memoryview(part)
-            self._pace(len(view))
-            while view:
-                view = view[self._send(view) :]
+            if isinstance(part, FileRange):
+                self._send_file(part)
+            else:
+                self._send_bytes(part)
         self._receive()
         while self._outstanding > self._window and len(self._waiting) > 1:
             self._wait(select.POLLIN)
@@ -108,9 +120,38 @@ class Pipe(t.Generic[R]):
     def close(self) -> None:
         self._sock.close()
 
-    def _send(self, view: memoryview) -> int:
+    def _send_bytes(self, data: bytes) -> None:
+        view = memoryview(data)
+        self._pace(len(view))
+        while view:
+            piece = view
+            view = view[self._try(lambda: self._sock.send(piece)) :]  # noqa: B023
+
+    def _send_file(self, part: FileRange) -> None:
+        offset = part.start
+        while offset < part.end:
+            size = min(_FILE_BYTES, part.end - offset)
+            if isinstance(self._sock, ssl.SSLSocket):
+                data = os.pread(part.fd, size, offset)
+                self._send_bytes(data)
+                sent = len(data)
+            else:
+                self._pace(size)
+                sent = 0
+                while sent < size:
+                    at, rest = offset + sent, size - sent
+                    more = self._try(lambda: os.sendfile(self._sock.fileno(), part.fd, at, rest))  # noqa: B023
+                    if not more and os.fstat(part.fd).st_size <= at:
+                        break
+                    sent += more
+            if not sent:
+                raise AofFormatError(f"{part.name} became shorter while it was read", todo="Fetch the AOF again")
+            offset += sent
+
+    def _try(self, send: t.Callable[[], int]) -> int:
+        """Bytes that could be sent; when there are none, waits until it is worth trying again."""
         try:
-            return self._sock.send(view)
+            return send()
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             # The server may be waiting for us to take its replies: never wait for writing alone.
             if self._wait(select.POLLIN | select.POLLOUT) & select.POLLIN:

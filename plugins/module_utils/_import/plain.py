@@ -32,12 +32,10 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Pa
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import (
     Batch,
     Cursor,
-    FileRange,
-    chain,
     database_after,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
-from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Buffer, Pipe, Request
+from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import FileRange, Pipe, Request
 from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Rewind, Session
 
@@ -69,25 +67,28 @@ class _PlainSender:
         # The furthest place where a key begins and before which all is well; and the last one written down, of which
         # it may not be known yet whether the target has it or still the one before.
         self._reached = self._written = session.checkpoint
-        # Nothing after this position has been sent, be it by an earlier run.
-        self._sent = session.checkpoint.position + session.checkpoint.zone
+        # Nothing after this position has been sent, be it by an earlier run; and the checksum of all before it.
+        self._covered, self._crc = session.checkpoint.covered, session.checkpoint.crc
         self._database = session.checkpoint.db
 
     def send(self, part: Part, frames: t.Iterable[Frame]) -> None:
         session, pipe = self._session, self._pipe
         begun_at = session.checkpoint
+        end = part.position + part.size
         cursor = Cursor(begun_at.position, begun_at.db)
-        for batch in plain_batches(part, frames, cursor, careful_until=self._sent, gather=lambda: session.gather):
-            self._sent = max(self._sent, batch.end)
-            while batch.end > self._limit():
+        for batch in plain_batches(part, frames, cursor, careful_until=self._covered, gather=lambda: session.gather):
+            while batch.end > session.checkpoint.covered:
                 if pipe.idle:
-                    self._write()
+                    # The zone grows with a key that is larger than it: a place inside of a key is no use.
+                    self._write(
+                        min(max(self._reached.position + self._zone, 2 * batch.end - self._reached.position), end)
+                    )
                 pipe.wait()
                 self._confirm()
             pipe.submit(batch)
             self._confirm()
             if self._reached.position - self._written.position >= self._every and self._written is session.checkpoint:
-                self._write()
+                self._write(min(self._reached.position + self._zone, end))
         while not pipe.idle:
             pipe.wait()
             self._confirm()
@@ -95,27 +96,21 @@ class _PlainSender:
             self._reached = session.checkpoint.at(
                 cursor.position,
                 db=cursor.database,
-                crc=session.crc_at(cursor.position),
                 commands=session.outcome.commands,
                 errors=session.outcome.errors.before(cursor.position),
             )
-            self._write(finished=True)
+            self._write(cursor.position)
             while not pipe.idle:
                 pipe.wait()
                 self._confirm()
 
-    def _limit(self) -> int:
-        """How far may be sent: as far as the checkpoint says that is in the target, whichever of the two it is."""
-        return min(found.position + found.zone for found in (self._session.checkpoint, self._written))
-
-    def _write(self, *, finished: bool = False) -> None:
-        """Write down how far it is, with a zone that covers what has been sent and leaves room for more.
-
-        The zone grows with a key that is larger than it: a place inside of a key is no use.
-        """
+    def _write(self, covered: int) -> None:
+        """Write down how far it is, before anything past ``covered`` is sent; never less than was covered before."""
+        covered = max(covered, self._covered)
+        self._crc = self._session.aof.checksum(covered, self._covered, self._crc)
+        self._covered = covered
         position = self._reached.position
-        zone = 0 if finished else max(self._zone, 2 * (self._sent - position))
-        self._written = self._reached.at(position, zone=zone)
+        self._written = self._reached.at(position, zone=covered - position, crc=self._crc)
         command = self._written.command()
         self._pipe.submit(_CheckpointRequest([command], len(command), 1, checkpoint=self._written))
 
@@ -279,9 +274,9 @@ def _careful(block: Block, key: bytes | None) -> Batch:
 
 
 def _large(part: Part, large: LargeCommand, *, delete: bool) -> Batch:
+    raw = FileRange(part.fd, large.start, large.end, str(part.path))
     size = large.end - large.start
     if not delete or large.name in _IDEMPOTENT:
-        return Batch(FileRange(part, large.start, large.end), size, 1, commands=1)
+        return Batch([raw], size, 1, commands=1)
     prefix = encode((b"DEL", large.key))
-    parts: t.Iterable[Buffer] = chain([[prefix], FileRange(part, large.start, large.end)])
-    return Batch(parts, len(prefix) + size, 2, commands=1, answers=[None, 0])
+    return Batch([prefix, raw], len(prefix) + size, 2, commands=1, answers=[None, 0])

@@ -136,13 +136,9 @@ class Session:
             self._report(Progress(batch.end, self.aof.size, self.outcome.commands, self.outcome.errors.count))
 
     def crc_at(self, position: int) -> int:
-        """The checksum that a checkpoint at this position carries."""
-        checkpoint = self.checkpoint
-        if position == checkpoint.head:
-            return checkpoint.head_crc
-        if position == checkpoint.position:
-            return checkpoint.crc
-        return self.aof.checksum(position) if position > checkpoint.rewritten else 0
+        """Checksum of everything before a position."""
+        covered = self.checkpoint.covered
+        return self.checkpoint.crc if position == covered else self.aof.checksum(position)
 
     def frames(self, part: Part, start: int, end: int, database: int) -> t.Iterator[Frame]:
         """What of a part is wanted, from position ``start`` to ``end``; ``database``: of the source, selected before."""

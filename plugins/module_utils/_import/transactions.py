@@ -29,12 +29,10 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import Impor
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import (
     Batch,
     Cursor,
-    FileRange,
-    chain,
     selected_database,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
-from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Buffer, Pipe, Request
+from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import FileRange, Pipe, Request, Sendable
 from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply, Reply
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Rewind, Session
 
@@ -89,9 +87,7 @@ class _TransactionSender:
                 errors=session.outcome.errors.before(position),
             )
             record = checkpoint.command()
-            body = Request(
-                chain([[_MULTI], batch.parts, [record]]), batch.size + len(_MULTI) + len(record), batch.expected + 2
-            )
+            body = Request([_MULTI, *batch.parts, record], batch.size + len(_MULTI) + len(record), batch.expected + 2)
             self._pipe.submit(body)
             if committing is not None:
                 self._confirm(committing)
@@ -184,12 +180,13 @@ def transaction_batches(
     for frame in frames:
         if isinstance(frame, LargeCommand):
             if part.position_of(frame.start) not in refused:
-                gathering.add(FileRange(part, frame.start, frame.end), frame.end - frame.start, 1)
+                large = FileRange(part.fd, frame.start, frame.end, str(part.path))
+                gathering.add(large, frame.end - frame.start, 1)
             gathering.commands += 1
         elif isinstance(frame, Block):
             names = {name.upper() for name in frame.names}
             if names.isdisjoint(_SPECIAL) and not refused:
-                gathering.add([frame.data], len(frame.data), len(frame.commands))
+                gathering.add(frame.data, len(frame.data), len(frame.commands))
                 gathering.commands += len(frame.commands)
             else:
                 yield from _one_by_one(part, frame, gathering, batch_bytes, refused)
@@ -228,7 +225,7 @@ def _one_by_one(
             gathering.in_multi = False
         elif name != b"MULTI" and part.position_of(start) not in refused:
             gathering.database = selected_database(command, gathering.database)
-            gathering.add([raw], size, 1)
+            gathering.add(raw, size, 1)
         if gathering.size >= batch_bytes() and not gathering.in_multi:
             yield gathering.take()
 
@@ -239,12 +236,12 @@ class _Transaction:
     def __init__(self, start: int, database: int) -> None:
         self.start = self.end = start
         self.database = self._database_before = database
-        self.parts: list[t.Iterable[Buffer]] = []
+        self.parts: list[Sendable] = []
         self.size = self.sent = self.commands = 0
         self.in_multi = False
         self._marked: tuple[int, int, int, int, int, int] = (0, 0, 0, 0, 0, 0)
 
-    def add(self, data: t.Iterable[Buffer], size: int, sent: int) -> None:
+    def add(self, data: Sendable, size: int, sent: int) -> None:
         self.parts.append(data)
         self.size += size
         self.sent += sent
@@ -261,7 +258,7 @@ class _Transaction:
     def take(self) -> Batch:
         """The batch so far; the next one begins where it ends. It is not expected to be sent as it stands."""
         batch = Batch(
-            chain(self.parts),
+            self.parts,
             self.size,
             self.sent,
             start=self.start,
