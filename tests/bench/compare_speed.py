@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How fast keyspace_compare is beside aof_import of the same data, in the same run.
+
+    compare_speed.py [--kinds mixed,sets,large] [--rounds 3] [--scale 1.0] [--from BUILD] [--to BUILD]
+
+The files are those of ``import_speed.py``. Each round imports into both servers, then compares them in ``meta`` and in
+``full``. The time of ``full`` in relation to that of the import is what counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import statistics
+import sys
+import typing as t
+from pathlib import Path
+
+_PATHS = Path(__file__).resolve().parents[1] / "support" / "paths.py"
+_spec = importlib.util.spec_from_file_location("_paths", _PATHS)
+assert _spec is not None and _spec.loader is not None
+_paths = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_paths)
+sys.path.insert(0, str(_paths.link_collection()))
+
+from ansible_collections.redisops.tair.tests.bench.import_speed import KEYS, generated
+from ansible_collections.redisops.tair.tests.support.ansible_cli import run_module
+from ansible_collections.redisops.tair.tests.support.servers import Server, build
+
+
+def result_of(module: str, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    result = run_module(module, params, timeout=1800)
+    assert not result["failed"], result["msg"]
+    return result
+
+
+def one_round(path: Path, source: Server, target: Server) -> tuple[float, float, float, int]:
+    """Seconds of the import, of the comparisons ``meta`` and ``full``, and the number of keys."""
+    for server in (source, target):
+        server.client().flushall()
+        imported = result_of("aof_import", {**server.login(), "path": str(path), "aof_base_size": path.stat().st_size})
+    login = {**target.login(), "source": source.login()}
+    meta, full = (result_of("keyspace_compare", {**login, "mode": mode}) for mode in ("meta", "full"))
+    assert meta["equal"] and full["equal"], full["summary"]
+    return imported["elapsed"], meta["elapsed"], full["elapsed"], full["compared"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kinds", default="mixed,sets,large")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--from", dest="source", default="redis-7.0.15")
+    parser.add_argument("--to", dest="target", default="valkey-8.1.8")
+    options = parser.parse_args()
+    with Server(build(options.source)) as source, Server(build(options.target)) as target:
+        for kind in options.kinds.split(","):
+            path = generated(kind, int(KEYS[kind] * options.scale))
+            ratios = []
+            for _round in range(options.rounds):
+                imported, meta, full, keys = one_round(path, source, target)
+                ratios.append(full / imported)
+                print(
+                    f"{kind}: {keys} keys, import {imported:.1f} s, meta {meta:.1f} s, full {full:.1f} s "
+                    f"({keys / full:,.0f} keys/s), full/import {ratios[-1]:.2f}",
+                    flush=True,
+                )
+            print(f"{kind}: median of full/import {statistics.median(ratios):.2f}")
+
+
+if __name__ == "__main__":
+    main()
