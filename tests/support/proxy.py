@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import typing as t
 
@@ -73,9 +74,10 @@ class Proxy:
             writer.transport.abort()
             return
         both = (writer, up_writer)
-        await asyncio.gather(
-            self._forward(reader, up_writer, both, count=True), self._forward(up_reader, writer, both, count=False)
-        )
+        with contextlib.suppress(asyncio.CancelledError):  # the proxy ends
+            await asyncio.gather(
+                self._forward(reader, up_writer, both, count=True), self._forward(up_reader, writer, both, count=False)
+            )
 
     async def _forward(
         self,

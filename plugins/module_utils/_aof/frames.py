@@ -298,9 +298,11 @@ class Frames:
                     data, framer, fed = data[cut:], self._framer(), 0
                     break
             else:
-                whole = sum(_sizes(framer.commands))
+                # What is cut off or damaged is for the reference to see: hiredis reads other replies than commands, too.
+                commands, sizes, _fault = _parse_whole(data)
+                whole = sum(sizes)
                 if at_end or len(data) - whole > self._large_bytes or self._declares_large(data[whole:]):
-                    yield from self._block(data[:whole], framer.commands)
+                    yield from self._block(data[:whole], commands)
                     large = self._large_command(self.complete)
                     if large is None:
                         return
