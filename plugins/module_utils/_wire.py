@@ -14,16 +14,16 @@ from __future__ import annotations
 import socket
 import typing as t
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import encode
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, ReplyError
-from ansible_collections.redisops.tair.plugins.module_utils._import.resp import (
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, connected_socket
+from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, next_step
+from ansible_collections.redisops.tair.plugins.module_utils._resp import (
     BadReply,
     ErrorReply,
     Reply,
+    encode,
     reply_reader,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, connected_socket
-from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, next_step
 
 #: The readers are fastest when fed small pieces.
 _RECEIVE_BYTES = 16 * 1024

@@ -9,17 +9,10 @@ import tempfile
 import typing as t
 
 import pytest
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
-    Annotation,
-    Block,
-    Command,
-    Frames,
-    LargeCommand,
-    encode,
-    encoded_size,
-    parse_command,
-)
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Annotation, Block, Frames, LargeCommand
+from ansible_collections.redisops.tair.plugins.module_utils._aof.grammar import encoded_size, parse_command
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, encode
 from ansible_collections.redisops.tair.tests.support.corpus import CorpusSet, corpus
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -15,12 +15,7 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
-    Annotation,
-    Block,
-    Frames,
-    LargeCommand,
-)
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Annotation, Block, Frames, LargeCommand
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
 from ansible_collections.redisops.tair.tests.support.corpus import corpus
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Command
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
 _NO_KEYS = frozenset(
     (

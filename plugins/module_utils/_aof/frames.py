@@ -21,64 +21,34 @@ from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
 
+from ansible_collections.redisops.tair.plugins.module_utils._aof.grammar import (
+    ARRAY,
+    BULK,
+    MAX_HEADER,
+    BadFrame,
+    parse_command,
+    parse_commands,
+    read_header,
+    sizes_of,
+)
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
 try:
     import hiredis
 except ImportError:
     hiredis = None  # type: ignore[assignment]
 
-#: A command: its name and its arguments, as raw bytes.
-Command = t.List[bytes]
-
 #: hiredis moves the rest of its buffer at every kilobyte consumed: small feeds are four times faster than large ones.
 _FEED_BYTES = 16 * 1024
-#: The longest header line (``*N`` or ``$N``) or annotation that makes sense; what has no line end by then is corrupt.
-_MAX_HEADER = 32
 _MAX_ANNOTATION = 1024
 #: From this size on a command is not held in memory but passed on as a range of the file.
 LARGE_COMMAND = 256 * 1024
-#: A value no server accepts: ``proto-max-bulk-len`` can be raised, but RESP lengths stay below this.
-_MAX_BULK = 1 << 40
 
 _PEEK_BYTES = 4096
 _MAX_KEY = 64 * 1024  # of a large command's key: what is longer is cut
 
-_ARRAY = ord("*")
-_BULK = ord("$")
 _ANNOTATION = ord("#")
-
-
-class BadFrame(Exception):
-    """The bytes at ``offset`` (in the buffer or file that was read) are not ``expected``."""
-
-    def __init__(self, offset: int, expected: str) -> None:
-        super().__init__(offset, expected)
-        self.offset = offset
-        self.expected = expected
-
-
-def encode(command: t.Iterable[bytes]) -> bytes:
-    """A command as the protocol and the AOF write it."""
-    args = list(command)
-    return b"*%d\r\n" % len(args) + b"".join([b"$%d\r\n%b\r\n" % (len(arg), arg) for arg in args])
-
-
-#: What an argument of this length takes in the file: ``$LENGTH\r\nVALUE\r\n``.
-_BULK_SIZE = [length + len(str(length)) + 5 for length in range(4096)]
-_BULK_SIZE_OF = _BULK_SIZE.__getitem__
-#: A size that fits nowhere, for what is no command: an empty one, or any other reply that hiredis reads.
-_NO_COMMAND = -(1 << 40)
-#: What the line before the arguments takes: ``*COUNT\r\n``.
-_ARRAY_SIZE = [_NO_COMMAND, *(len(str(count)) + 3 for count in range(1, 1024))]
-
-
-def encoded_size(command: Command) -> int:
-    """Bytes that the command takes in the file."""
-    try:
-        return _ARRAY_SIZE[len(command)] + sum(map(_BULK_SIZE_OF, map(len, command)))
-    except IndexError:
-        return len(str(len(command))) + 3 + sum(len(arg) + len(str(len(arg))) + 5 for arg in command)
 
 
 @dataclass
@@ -146,47 +116,6 @@ class Skipped:
 
 
 Frame = t.Union[Block, LargeCommand, Annotation, Skipped]
-
-
-def _header(buffer: bytes, position: int, kind: int, expected: str) -> tuple[int, int] | None:
-    """The number in a ``*N`` or ``$N`` line at ``position`` and where the line ends; None if the bytes end first."""
-    if position >= len(buffer):
-        return None
-    if buffer[position] != kind:
-        raise BadFrame(position, expected)
-    end = buffer.find(b"\r\n", position + 1, position + _MAX_HEADER)
-    digits = buffer[position + 1 : end] if end >= 0 else buffer[position + 1 : position + _MAX_HEADER].rstrip(b"\r")
-    if end < 0 and len(buffer) - position < _MAX_HEADER and (not digits or digits.isdigit()):
-        return None
-    if end < 0 or not digits.isdigit() or int(digits) > _MAX_BULK:
-        raise BadFrame(position, expected)
-    return int(digits), end + 2
-
-
-def parse_command(buffer: bytes, position: int = 0) -> tuple[Command, int] | None:
-    """The command at ``position`` and where the next one starts; None where the bytes end before the command does.
-
-    As in the servers, the two bytes after a value (CR LF) are passed over whatever they are.
-
-    Raises :class:`BadFrame` with an offset into ``buffer``.
-    """
-    header = _header(buffer, position, _ARRAY, "'*' and a number of arguments")
-    if header is None:
-        return None
-    count, position = header
-    if count == 0:
-        raise BadFrame(position - 4, "a command with at least one argument")
-    command: Command = []
-    while len(command) < count:
-        header = _header(buffer, position, _BULK, "'$' and the length of an argument")
-        if header is None:
-            return None
-        length, start = header
-        position = start + length + 2
-        if position > len(buffer):
-            return None
-        command.append(buffer[start : start + length])
-    return command, position
 
 
 class _ReferenceFramer:
@@ -299,7 +228,7 @@ class Frames:
                     break
             else:
                 # What is cut off or damaged is for the reference to see: hiredis reads other replies than commands, too.
-                commands, sizes, _fault = _parse_whole(data)
+                commands, sizes, _fault = parse_commands(data)
                 whole = sum(sizes)
                 if at_end or len(data) - whole > self._large_bytes or self._declares_large(data[whole:]):
                     yield from self._block(data[:whole], commands)
@@ -331,10 +260,10 @@ class Frames:
         """One block, once it is certain that its bytes are these commands and nothing else."""
         if not data and not commands:
             return
-        sizes = _sizes(commands)
+        sizes = sizes_of(commands)
         fault: BadFrame | None = None
         if sum(sizes) != len(data):
-            commands, sizes, fault = _parse_whole(data)
+            commands, sizes, fault = parse_commands(data)
             data = data[: sum(sizes)]
         start = self.complete
         if data:
@@ -355,12 +284,12 @@ class Frames:
     def _declares_large(self, data: bytes) -> bool:
         """Whether a command that is cut off at the end of ``data`` says that it is large: no need to read it to know."""
         try:
-            header = _header(data, 0, _ARRAY, "")
+            header = read_header(data, 0, ARRAY, "")
             while header is not None:
                 length, position = header
                 if length > self._large_bytes:
                     return True
-                header = _header(data, position, _BULK, "")
+                header = read_header(data, position, BULK, "")
                 if header is not None:
                     length, start = header
                     if length > self._large_bytes:
@@ -376,15 +305,15 @@ class Frames:
 
         def header(at: int, kind: int, expected: str) -> tuple[int, int] | None:
             nonlocal window, window_start
-            if not window_start <= at <= window_start + len(window) - _MAX_HEADER:
+            if not window_start <= at <= window_start + len(window) - MAX_HEADER:
                 window, window_start = self._read(at, 4096), at
             try:
-                found = _header(window, at - window_start, kind, expected)
+                found = read_header(window, at - window_start, kind, expected)
             except BadFrame as exc:
                 raise self._corrupt(window_start + exc.offset, exc.expected) from None
             return None if found is None else (found[0], found[1] + window_start)
 
-        array = header(position, _ARRAY, "'*' and a number of arguments")
+        array = header(position, ARRAY, "'*' and a number of arguments")
         if array is None:
             return None
         count, position = array
@@ -392,7 +321,7 @@ class Frames:
             raise self._corrupt(start, "a command with at least one argument")
         first: list[bytes] = []
         for _index in range(count):
-            bulk = header(position, _BULK, "'$' and the length of an argument")
+            bulk = header(position, BULK, "'$' and the length of an argument")
             if bulk is None:
                 return None
             length, value = bulk
@@ -410,47 +339,6 @@ class Frames:
             todo="Fetch the AOF again, or rewrite it on the source (redis-check-aof tells the same of the source's file)",
             offset=offset,
         )
-
-
-def _sizes(commands: list[Command]) -> list[int]:
-    """What each of them takes in the file; :data:`_NO_COMMAND` for what is none, as hiredis reads any reply."""
-    bulk = _BULK_SIZE
-    try:
-        # Written out for the most frequent shape, SET key value: this is among the hottest lines of an import.
-        return [
-            4 + bulk[len(command[0])] + bulk[len(command[1])] + bulk[len(command[2])]
-            if len(command) == 3
-            else _ARRAY_SIZE[len(command)] + sum(map(_BULK_SIZE_OF, map(len, command)))
-            for command in commands
-        ]
-    except (IndexError, TypeError):
-        return list(map(_safe_size, commands))
-
-
-def _safe_size(command: t.Any) -> int:
-    """As :func:`encoded_size`, for whatever hiredis has read."""
-    try:
-        return encoded_size(command)
-    except TypeError:
-        return _NO_COMMAND
-
-
-def _parse_whole(data: bytes) -> tuple[list[Command], list[int], BadFrame | None]:
-    """The commands of ``data`` by the reference, their sizes, and the fault that ends them where there is one."""
-    commands: list[Command] = []
-    sizes: list[int] = []
-    position = 0
-    try:
-        while position < len(data):
-            parsed = parse_command(data, position)
-            if parsed is None:
-                raise BadFrame(position, "a whole command")
-            commands.append(parsed[0])
-            sizes.append(parsed[1] - position)
-            position = parsed[1]
-    except BadFrame as exc:
-        return commands, sizes, exc
-    return commands, sizes, None
 
 
 def _cuts(data: bytes, fed: int, at_end: bool) -> t.Iterator[int]:

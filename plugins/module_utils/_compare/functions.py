@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import Side
 from ansible_collections.redisops.tair.plugins.module_utils._compare.values import Finding
-from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply
+from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply
 
 #: Engine and code by the library's name.
 Libraries = t.Dict[bytes, t.Tuple[bytes, bytes]]

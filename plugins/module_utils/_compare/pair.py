@@ -15,9 +15,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import encode
 from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import Command, Side
-from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply, Reply
+from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply, encode
 
 
 class Question(t.NamedTuple):

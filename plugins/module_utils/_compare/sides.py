@@ -12,10 +12,9 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import encode
-from ansible_collections.redisops.tair.plugins.module_utils._import.resp import Reply
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, KeyFilter
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, server_facts
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Reply, encode
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire, head
 
 Command = t.Sequence[bytes]

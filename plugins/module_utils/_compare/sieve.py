@@ -36,7 +36,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._compare.values impo
     told_expiry,
     zset_difference,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply, Reply
+from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply
 from ansible_collections.redisops.tair.plugins.module_utils._wire import bulk, head
 
 #: Keys in a flight, and bytes of the collections in one as the source counts them.

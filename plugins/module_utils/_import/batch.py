@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Command
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Request
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
 
 @dataclass

@@ -17,9 +17,9 @@ import json
 import typing as t
 from dataclasses import asdict, dataclass, replace
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import encode
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX
+from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 
 if t.TYPE_CHECKING:
     import redis

@@ -16,7 +16,7 @@ import secrets
 import time
 import typing as t
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Annotation, Frame, encode
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Annotation, Frame
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof
 from ansible_collections.redisops.tair.plugins.module_utils._errors import (
     AofFormatError,
@@ -49,6 +49,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     server_facts,
     speaking_to,
 )
+from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 
 if t.TYPE_CHECKING:
     import redis

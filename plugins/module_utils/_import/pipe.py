@@ -21,7 +21,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
-from ansible_collections.redisops.tair.plugins.module_utils._import.resp import BadReply, Reply, reply_reader
+from ansible_collections.redisops.tair.plugins.module_utils._resp import BadReply, Reply, reply_reader
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
     Annotation,
     Block,
-    Command,
     Frame,
     LargeCommand,
     Skipped,
-    encode,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import (
@@ -36,8 +34,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.batch import
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import FileRange, Pipe, Request
-from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Rewind, Session
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, ErrorReply, encode
 
 MSET_PAIRS = 64
 

@@ -14,8 +14,8 @@ imported in part: it is an error, as the target would silently differ without it
 from __future__ import annotations
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import key_positions
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Command
 from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, KeyFilter
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
 #: Commands that mean the same for each of their keys: name to arguments a key.
 _DIVISIBLE = {b"DEL": 1, b"UNLINK": 1, b"MSET": 2}

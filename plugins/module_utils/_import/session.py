@@ -15,12 +15,10 @@ from dataclasses import dataclass, field
 from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import first_key
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
     Block,
-    Command,
     Frame,
     Frames,
     LargeCommand,
     Skipped,
-    encode,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof, Part
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
@@ -28,11 +26,11 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.batch import
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.errors import CommandError, ErrorLog
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
-from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply
 from ansible_collections.redisops.tair.plugins.module_utils._import.selection import PartlySelected, Selection
 from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, meaning, next_step, without_values
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, ErrorReply, encode
 
 _REPORT_EVERY = 0.5  # seconds
 

@@ -17,13 +17,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
-    Block,
-    Frame,
-    LargeCommand,
-    Skipped,
-    encode,
-)
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Frame, LargeCommand, Skipped
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import (
@@ -33,8 +27,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.batch import
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import FileRange, Pipe, Request, Sendable
-from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply, Reply
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Rewind, Session
+from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply, encode
 
 #: A batch grows while its commit takes less than so many round trips: on a long line it would be all waiting.
 _WORTHWHILE_ROUND_TRIPS = 4

@@ -4,9 +4,9 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Replies of a server, from the bytes of the connection to Python values (RESP2).
+"""The protocol (RESP2): commands as bytes, and replies from the bytes of a connection to Python values.
 
-hiredis reads them where it is installed; the plain reader gives the same values without it.
+hiredis reads the replies where it is installed; the plain reader gives the same values without it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,16 @@ try:
     import hiredis
 except ImportError:
     hiredis = None  # type: ignore[assignment]
+
+
+#: A command: its name and its arguments, as raw bytes.
+Command = t.List[bytes]
+
+
+def encode(command: t.Iterable[bytes]) -> bytes:
+    """A command as the protocol and the AOF write it."""
+    args = list(command)
+    return b"*%d\r\n" % len(args) + b"".join([b"$%d\r\n%b\r\n" % (len(arg), arg) for arg in args])
 
 
 class ErrorReply(Exception):
