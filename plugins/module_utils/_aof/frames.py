@@ -205,8 +205,8 @@ class Frames:
         data = b""  # from self.complete on, where a command begins
         framer, fed = self._framer(), 0
         while True:
-            read = self._read(self.complete + len(data), self._block_bytes)
-            data += read
+            # As much again for a command that is longer than what is here: growing step by step would be quadratic.
+            data += self._read(self.complete + len(data), max(self._block_bytes, len(data)))
             at_end = self.complete + len(data) >= self._end
             if not data:
                 return
