@@ -96,10 +96,13 @@ def require_redis() -> None:
         )
 
 
-def connect(endpoint: Endpoint, *, db: int = 0, timeout: float | None = 60.0) -> redis.Redis:
+def connect(
+    endpoint: Endpoint, *, db: int = 0, timeout: float | None = 60.0, allow_misconf: bool = False
+) -> redis.Redis:
     """A client whose connection has been made and logged in.
 
-    ``timeout``: seconds to wait for any one reply. Raises :class:`ConnectError`.
+    ``timeout``: seconds to wait for any one reply. ``allow_misconf``: for who only looks or sets parameters: a server
+    that can't save to its disk refuses PING as it refuses writes, and takes everything else. Raises :class:`ConnectError`.
     """
     require_redis()
     options: dict[str, t.Any] = {
@@ -130,7 +133,8 @@ def connect(endpoint: Endpoint, *, db: int = 0, timeout: float | None = 60.0) ->
         client = redis.Redis(**options)
         client.ping()
     except (redis.RedisError, OSError) as exc:
-        raise connect_error(endpoint, exc) from exc
+        if not (allow_misconf and str(exc).startswith("MISCONF")):
+            raise connect_error(endpoint, exc) from exc
     connected_socket(client).settimeout(timeout)
     if client.connection is not None:
         client.connection.socket_timeout = timeout  # when it has to connect again

@@ -187,7 +187,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._source import descr
 
 def describe(module: AnsibleModule) -> Result:
     endpoint = Endpoint.from_params(module.params)
-    return {"changed": False, **describe_source(connect(endpoint), endpoint)}
+    return {"changed": False, **describe_source(connect(endpoint, allow_misconf=True), endpoint)}
 
 
 def main() -> None:

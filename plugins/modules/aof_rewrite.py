@@ -137,7 +137,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._source import descr
 
 def rewrite(module: AnsibleModule) -> Result:
     endpoint = Endpoint.from_params(module.params)
-    client = connect(endpoint)
+    client = connect(endpoint, allow_misconf=True)
     if module.check_mode:
         now = describe_source(client, endpoint)
         kept = {name: now[name] for name in ("aof_path", "files", "size", "base_size")}

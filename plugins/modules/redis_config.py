@@ -98,7 +98,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoi
 
 def configure(module: AnsibleModule) -> Result:
     endpoint = Endpoint.from_params(module.params)
-    client = connect(endpoint)
+    client = connect(endpoint, allow_misconf=True)
     plan = plan_settings(
         client, endpoint, module.params["settings"], ignore_missing=module.params["missing"] == "ignore"
     )

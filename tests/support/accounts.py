@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -54,5 +55,25 @@ def python_without_privileges(directory: Path) -> Path:
         raise UnavailableError("there is no setpriv here: apt-get install util-linux")
     wrapper = directory / "python"
     wrapper.write_text(f'#!/bin/sh\nexec setpriv --bounding-set=-dac_override,-dac_read_search {sys.executable} "$@"\n')
+    wrapper.chmod(0o755)
+    return wrapper
+
+
+def python_for_accounts(directory: Path) -> Path:
+    """An ``ansible_python_interpreter`` for any account: the system's Python, with a copy of the redis library.
+
+    A virtual environment below /root is closed to other accounts. ``directory`` must not be, so pytest's own won't do.
+    """
+    python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
+    if python is None:
+        raise UnavailableError("there is no system Python here: apt-get install python3")
+    directory.mkdir(parents=True, mode=0o755)
+    library = importlib.util.find_spec("redis")
+    assert library is not None and library.origin is not None
+    shutil.copytree(Path(library.origin).parent, directory / "redis")
+    # redis.asyncio, which nobody here uses, wants it on Python 3.11.2 and older.
+    (directory / "async_timeout.py").write_text("timeout = None\n")
+    wrapper = directory / "python"
+    wrapper.write_text(f'#!/bin/sh\nPYTHONPATH={directory} exec {python} "$@"\n')
     wrapper.chmod(0o755)
     return wrapper

@@ -1,0 +1,64 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Fixtures for tests that need several servers and a playbook between them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.redisops.tair.tests.support.dataset import fill
+from ansible_collections.redisops.tair.tests.support.migration import Migration
+from ansible_collections.redisops.tair.tests.support.servers import Config, Server
+from ansible_collections.redisops.tair.tests.support.wheels import UnavailableError
+
+SOURCE_PASSWORD = "s3cret-of-the-source"
+TARGET_PASSWORD = "s3cret-of-the-target"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> t.Iterator[Path]:
+    """A file system of 2 MB. Ask for it before servers that use it, so that they are stopped first."""
+    if os.geteuid() != 0:
+        raise UnavailableError("only root can mount")
+    mount = tmp_path / "small"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mount)], check=True)
+    yield mount
+    subprocess.run(["umount", str(mount)], check=True)
+
+
+@pytest.fixture
+def make_migration(start_server: t.Callable[..., Server], tmp_path: Path) -> t.Callable[..., Migration]:
+    """``make_migration("redis-6.2.14", "valkey-9.1.2", keys=2000)``: both servers, the source with data of every type.
+
+    ``source`` and ``target`` are directives for the two, ``keys=0`` leaves the source empty, ``source_directory`` is
+    where its files go; everything else is a variable of the host in every run.
+    """
+
+    def make(
+        source_build: str = "redis-7.0.15",
+        target_build: str = "redis-8.2.3",
+        *,
+        keys: int = 1000,
+        source: Config | None = None,
+        target: Config | None = None,
+        source_directory: Path | None = None,
+        **variables: t.Any,
+    ) -> Migration:
+        migration = Migration(
+            start_server(source_build, source, password=SOURCE_PASSWORD, directory=source_directory),
+            start_server(target_build, target, password=TARGET_PASSWORD),
+            tmp_path / "artifacts",
+            variables,
+        )
+        if keys:
+            fill(migration.source.host, migration.source.port, keys=keys, password=migration.source.password)
+        return migration
+
+    return make

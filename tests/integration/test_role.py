@@ -1,0 +1,454 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The role and its playbooks on real servers: what a run does, what it leaves behind, and what a second run does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import time
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from ansible_collections.redisops.tair.tests.support.ansible_cli import run_playbook
+from ansible_collections.redisops.tair.tests.support.migration import Migration, message
+from ansible_collections.redisops.tair.tests.support.paths import CHECKOUT
+from ansible_collections.redisops.tair.tests.support.processes import descendants
+from ansible_collections.redisops.tair.tests.support.servers import Build
+
+MakeMigration = t.Callable[..., Migration]
+
+#: The newest target of each flavor takes what every source of that flavor writes.
+NEWEST = {"redis": "redis-8.2.3", "valkey": "valkey-9.1.2"}
+
+
+# ------------------------------------------------------------------------------------------------- a whole migration
+
+
+def test_a_migration_arrives_equal_and_a_second_one_changes_nothing(
+    any_build: Build, make_migration: MakeMigration
+) -> None:
+    migration = make_migration(any_build.name, NEWEST[any_build.flavor], keys=3000)
+    settings = migration.settings()
+
+    first = migration.run()
+
+    assert first.returncode == 0, first.output
+    assert migration.differences() == []
+    assert migration.settings() == {**settings, "appendonly": "no"}
+    assert not migration.journal.exists() and not migration.copy.exists()
+    replies = migration.report["import"]["replies"]
+    assert f"errors: 0, replies: {replies};" in first.result("Tell how it went")["msg"] and replies >= 3000
+
+    second = migration.run()
+
+    assert second.returncode == 0, second.output
+    assert second.stats[migration.HOST]["changed"] == 0
+    assert "already holds the data" in second.result("Tell how it went")["msg"]
+    assert migration.settings() == {**settings, "appendonly": "no"}
+
+
+def test_the_report_tells_programs_what_was_done(make_migration: MakeMigration) -> None:
+    migration = make_migration()
+
+    migration.run()
+    report = migration.report
+    migration.run()
+
+    assert report["outcome"] == "migrated" and report["failure"] == {}
+    assert report["source"]["address"] == str(migration.source) and report["source"]["version"] == "7.0.15"
+    assert report["target"]["address"] == str(migration.target) and report["target"]["version"] == "8.2.3"
+    assert report["rewrite"]["format"] == "plain" and report["rewrite"]["proof"] == "manifest"
+    assert report["rewrite"]["size"] == report["transfer"]["bytes"] == report["import"]["bytes"]
+    assert report["import"]["errors"] == 0 and report["compare"]["equal"] is True
+    assert report["appendonly"] == "no"
+    assert stat.S_IMODE((migration.directory / "report.json").stat().st_mode) == 0o600
+    assert migration.report == report, "a run that finds nothing to do keeps the report of the one that moved the data"
+
+
+def test_a_hybrid_aof_that_is_already_there_is_no_obstacle(any_build: Build, make_migration: MakeMigration) -> None:
+    source = {"appendonly": "yes", "aof-use-rdb-preamble": "yes"}
+    migration = make_migration(any_build.name, NEWEST[any_build.flavor], source=source)
+    migration.source.client().bgrewriteaof()
+    migration.source.wait_for_rewrite()
+
+    run = migration.run()
+
+    assert run.returncode == 0, run.output
+    assert migration.differences() == []
+
+
+@pytest.mark.parametrize(
+    ("after", "before", "expected"),
+    [
+        ("disable", "yes", "no"),
+        ("restore", "yes", "yes"),
+        ("restore", "no", "no"),
+        ("keep", "no", "yes"),
+    ],
+)
+def test_appendonly_is_left_as_asked(after: str, before: str, expected: str, make_migration: MakeMigration) -> None:
+    migration = make_migration(source={"appendonly": before}, aof_migrate_appendonly_after=after)
+    settings = migration.settings()
+
+    runs = [migration.run(), migration.run()]
+
+    assert [run.returncode for run in runs] == [0, 0], runs[-1].output
+    assert migration.settings() == {**settings, "appendonly": expected}
+    assert runs[1].stats[migration.HOST]["changed"] == 0
+
+
+def test_without_a_comparison_appendonly_is_restored(make_migration: MakeMigration) -> None:
+    migration = make_migration(source={"appendonly": "yes"}, aof_migrate_verify="none")
+
+    run = migration.run()
+
+    assert run.returncode == 0, run.output
+    assert migration.settings()["appendonly"] == "yes"
+    assert "not compared" in run.result("Tell how it went")["msg"]
+
+
+def test_an_empty_source_is_migrated_without_ado(make_migration: MakeMigration) -> None:
+    migration = make_migration(keys=0)
+
+    run = migration.run()
+
+    assert run.returncode == 0, run.output
+    assert migration.settings()["appendonly"] == "no" and not migration.source.aof_path().exists()
+    assert migration.run().stats[migration.HOST]["changed"] == 0
+
+
+def test_the_copy_can_be_kept(make_migration: MakeMigration) -> None:
+    migration = make_migration(aof_migrate_keep_copy=True)
+
+    migration.run()
+
+    assert (migration.copy / "appendonly.aof.manifest").exists()
+    assert stat.S_IMODE(migration.copy.stat().st_mode) == 0o700
+
+
+def test_a_source_that_only_listens_on_a_unix_socket_is_migrated(make_migration: MakeMigration, tmp_path: Path) -> None:
+    socket = tmp_path / "redis.sock"
+    migration = make_migration(source={"unixsocket": str(socket)}, aof_migrate_source_unix_socket=str(socket))
+
+    run = migration.run(aof_migrate_source_port=1)
+
+    assert run.returncode == 0, run.output
+    assert migration.differences() == []
+
+
+def test_the_environments_password_is_for_neither_server(make_migration: MakeMigration) -> None:
+    """Both servers are without a password here: one taken from the environment would be refused."""
+    migration = make_migration()
+    for server in (migration.source, migration.target):
+        server.client().config_set("requirepass", "")
+        server.password = ""
+
+    run = migration.run(env={"REDISOPS_LOGIN_PASSWORD": "meant for other tasks", "REDISOPS_LOGIN_USER": "somebody"})
+
+    assert run.returncode == 0, run.output
+
+
+# ------------------------------------------------------------------------------- targets that already hold something
+
+
+def test_a_target_with_the_same_keys_and_another_value_is_refused(make_migration: MakeMigration) -> None:
+    migration = make_migration()
+    migration.run()
+    migration.target.client().set("only in the target", 1)
+    settings = migration.settings()
+
+    told = message(migration.run())
+
+    assert "The target is not empty" in told and "1 extra" in told
+    assert f"{migration.target} was not touched" in told
+    assert migration.settings() == settings
+
+
+def test_with_fail_a_target_is_refused_even_if_it_is_equal(make_migration: MakeMigration) -> None:
+    migration = make_migration()
+    migration.run()
+
+    assert "The target is not empty" in message(migration.run(aof_migrate_if_target_not_empty="fail"))
+
+
+def test_with_flush_the_target_is_emptied_first_unless_it_is_equal(make_migration: MakeMigration) -> None:
+    migration = make_migration(aof_migrate_if_target_not_empty="flush")
+    migration.target.client(db=9).set("a stranger", 1)
+
+    first, second = migration.run(), migration.run()
+
+    assert first.returncode == 0, first.output
+    assert migration.differences() == []
+    assert second.stats[migration.HOST]["changed"] == 0, second.output
+
+
+def test_with_append_the_target_keeps_what_it_has(make_migration: MakeMigration) -> None:
+    migration = make_migration(aof_migrate_if_target_not_empty="append")
+    migration.target.client(db=9).set("a stranger", 1)
+
+    first, second = migration.run(), migration.run()
+
+    assert first.returncode == 0, first.output
+    assert len(migration.differences()) == 1 and "a stranger" in migration.differences()[0]
+    assert second.stats[migration.HOST]["changed"] == 0, second.output
+
+
+def test_a_difference_after_the_import_fails_and_puts_the_source_back(make_migration: MakeMigration) -> None:
+    migration = make_migration(source={"appendonly": "yes"}, aof_migrate_if_target_not_empty="append")
+    migration.source.client().rpush("list", "a", "b")
+    migration.target.client().rpush("list", "already there")
+    settings = migration.settings()
+
+    told = message(migration.run())
+
+    assert "1 mismatched" in told
+    assert f"The settings of {migration.source} were put back" in told
+    assert (
+        f"{migration.target} holds" in told and "keys now" in told and "aof_migrate_if_target_not_empty=flush" in told
+    )
+    assert migration.settings() == settings
+    assert migration.report["outcome"] == "failed"
+    assert migration.report["failure"]["task"] == "verify | Stop at a difference"
+
+
+# --------------------------------------------------------------------------------------------- check mode, tags, files
+
+
+def test_check_mode_prints_the_plan_and_changes_nothing(any_build: Build, make_migration: MakeMigration) -> None:
+    migration = make_migration(any_build.name, NEWEST[any_build.flavor])
+    settings = migration.settings()
+
+    run = migration.run(check=True)
+
+    assert run.returncode == 0, run.output
+    plan = run.result("Tell how it went")["msg"]
+    assert "would set aof-use-rdb-preamble from yes to no" in plan and "appendonly from no to yes" in plan
+    assert migration.settings() == settings
+    assert migration.target.client().info("keyspace") == {}
+    assert not migration.artifacts.exists() and not migration.source.aof_path().exists()
+    assert run.stats[migration.HOST]["changed"] > 0
+
+
+def test_check_mode_after_a_migration_changes_nothing_either(make_migration: MakeMigration) -> None:
+    migration = make_migration()
+    migration.run()
+
+    run = migration.run(check=True)
+
+    assert run.returncode == 0, run.output
+    assert run.stats[migration.HOST]["changed"] == 0
+
+
+def test_the_playbooks_work_as_files_too(make_migration: MakeMigration) -> None:
+    migration = make_migration()
+
+    for name in ("preflight", "migrate", "verify", "rollback"):
+        run = migration.run(CHECKOUT / "playbooks" / f"{name}.yml")
+        assert run.returncode == 0, run.output
+    assert migration.differences() == []
+
+
+def test_preflight_alone_tells_everything_at_once_and_changes_nothing(make_migration: MakeMigration) -> None:
+    migration = make_migration(target={"databases": 2, "maxmemory": "2mb"})
+    migration.target.client().set("somebody's", 1)
+    settings = migration.settings()
+
+    told = message(migration.run("redisops.tair.preflight"))
+
+    assert "the target has only 2" in told and "memory is too small" in told and "is not empty" in told
+    assert migration.settings() == settings and not migration.artifacts.exists()
+
+
+def test_verify_alone_compares_and_fails_at_a_difference(make_migration: MakeMigration) -> None:
+    migration = make_migration()
+    migration.run()
+    assert migration.run("redisops.tair.verify").returncode == 0
+    migration.target.client().set("only in the target", 1)
+
+    assert "1 extra" in message(migration.run("redisops.tair.verify"))
+
+
+@pytest.mark.parametrize(
+    ("tag", "done", "not_done"),
+    [
+        ("preflight", "preflight | Look at the source", "prepare | See what would change"),
+        ("verify", "verify | Compare source and target", "preflight | Look at the source"),
+        ("rollback", "rollback | Set what the journal says", "preflight | Look at the source"),
+    ],
+)
+def test_a_tag_runs_its_part_alone(tag: str, done: str, not_done: str, make_migration: MakeMigration) -> None:
+    migration = make_migration()
+    migration.run()
+
+    run = migration.run(arguments=["--tags", tag])
+
+    assert run.returncode == 0, run.output
+    assert run.results(done) and not run.results(not_done)
+    assert migration.report["outcome"] == "migrated"
+
+
+def test_the_tag_report_tells_the_last_runs_line_again(make_migration: MakeMigration) -> None:
+    migration = make_migration()
+    line = migration.run().result("Tell how it went")["msg"]
+
+    run = migration.run(arguments=["--tags", "report"])
+
+    assert run.result("Tell how it went")["msg"] == line
+
+
+def test_no_password_is_printed_however_much_is_printed(make_migration: MakeMigration) -> None:
+    migration = make_migration()
+
+    runs = [
+        migration.run(check=True, arguments=["-vvvv"]),
+        migration.run(arguments=["-vvvv", "--diff"]),
+        migration.run(arguments=["-vvvv", "--diff"], aof_migrate_if_target_not_empty="fail"),
+    ]
+
+    assert [run.returncode for run in runs] == [0, 0, 2]
+    for run in runs:
+        assert migration.source.password not in run.output and migration.target.password not in run.output
+    for file in migration.artifacts.rglob("*"):
+        if file.is_file():
+            assert b"s3cret" not in file.read_bytes(), file
+
+
+# ---------------------------------------------------------------------------------------------------- fleets
+
+
+def test_a_host_that_fails_does_not_stop_the_others_of_its_batch_but_the_next_batch(
+    make_migration: MakeMigration,
+) -> None:
+    good, last = make_migration(), make_migration()
+    bad = make_migration()
+    bad.target.client().set("a stranger", 1)
+    hosts = {"bad": bad.host(), "good": good.host(), "last": last.host()}
+
+    run = run_playbook("redisops.tair.migrate", hosts, extra_vars={"aof_migrate_serial": 2})
+
+    assert run.returncode == 2
+    assert good.differences() == [] and good.settings()["appendonly"] == "no"
+    assert run.stats["good"]["failures"] == 0
+    assert "Not begun, as hosts before this one have failed: bad." in run.failures()[-1]["result"]["msg"]
+    assert last.target.client().info("keyspace") == {} and not last.artifacts.joinpath("last").exists()
+
+
+def test_failures_below_the_limit_do_not_stop_the_fleet(make_migration: MakeMigration) -> None:
+    good, last = make_migration(), make_migration()
+    bad = make_migration()
+    bad.target.client().set("a stranger", 1)
+    hosts = {
+        name: migration.host(aof_migrate_max_fail_percentage=40)
+        for name, migration in {"bad": bad, "good": good, "last": last}.items()
+    }
+
+    run = run_playbook("redisops.tair.migrate", hosts, extra_vars={"aof_migrate_serial": 2})
+
+    assert run.returncode == 2
+    assert good.differences() == [] and last.differences() == []
+
+
+def test_limit_leaves_the_other_hosts_alone(make_migration: MakeMigration) -> None:
+    one, other = make_migration(), make_migration()
+
+    run = run_playbook(
+        "redisops.tair.migrate", {"one": one.host(), "other": other.host()}, arguments=["--limit", "one"]
+    )
+
+    assert run.returncode == 0, run.output
+    assert one.differences() == [] and list(run.stats) == ["one"]
+
+
+# ---------------------------------------------------------------------------------------------------- killed runs
+
+
+def kill_during_the_rewrite(migration: Migration) -> None:
+    """Start a migration and kill it while the source rewrites: nothing of it is left to clean up."""
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(migration.run, timeout=15)
+        end = time.monotonic() + 15
+        while not migration.journal.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        while time.monotonic() < end:
+            for child in descendants(migration.source.pid):
+                os.kill(child, signal.SIGSTOP)
+            time.sleep(0.01)
+        with pytest.raises(subprocess.TimeoutExpired):
+            run.result()
+    for child in descendants(migration.source.pid):
+        os.kill(child, signal.SIGCONT)
+    migration.source.wait_for_rewrite()
+
+
+def test_a_killed_run_is_rolled_back_by_its_journal_and_a_second_rollback_changes_nothing(
+    make_migration: MakeMigration,
+) -> None:
+    migration = make_migration(source={"rdb-key-save-delay": 1000})
+    settings = migration.settings()
+    kill_during_the_rewrite(migration)
+    assert migration.settings() != settings
+    assert json.loads(migration.journal.read_text())["previous"] == settings
+    assert stat.S_IMODE(migration.journal.stat().st_mode) == 0o600
+
+    runs = [migration.run("redisops.tair.rollback") for _attempt in range(2)]
+
+    assert [run.returncode for run in runs] == [0, 0], runs[0].output
+    assert migration.settings() == settings
+    assert not migration.journal.exists()
+    assert runs[1].stats[migration.HOST]["changed"] == 0
+
+
+def test_a_run_after_a_killed_one_ends_with_the_original_settings(make_migration: MakeMigration) -> None:
+    migration = make_migration(source={"rdb-key-save-delay": 1000})
+    settings = migration.settings()
+    kill_during_the_rewrite(migration)
+    migration.source.client().config_set("rdb-key-save-delay", 0)
+
+    run = migration.run()
+
+    assert run.returncode == 0, run.output
+    assert migration.settings() == {**settings, "appendonly": "no"}
+    assert migration.differences() == [] and not migration.journal.exists()
+
+
+def test_the_journal_of_another_source_is_not_used(make_migration: MakeMigration) -> None:
+    migration = make_migration()
+    migration.directory.mkdir(parents=True)
+    migration.journal.write_text(json.dumps({"source": "elsewhere:6379", "previous": {"appendonly": "yes"}}))
+    settings = migration.settings()
+
+    told = message(migration.run())
+
+    assert "holds the settings of another source, elsewhere:6379" in told
+    assert migration.settings() == settings
+    assert migration.journal.exists()
+
+
+def test_a_source_that_dies_meanwhile_keeps_its_journal(make_migration: MakeMigration) -> None:
+    migration = make_migration(source={"rdb-key-save-delay": 5000})
+    settings = migration.settings()
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(migration.run)
+        while not (migration.journal.exists() and descendants(migration.source.pid)):
+            assert not run.done()
+            time.sleep(0.01)
+        children = descendants(migration.source.pid)
+        migration.source.kill()
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+
+    told = message(run.result())
+
+    assert "could NOT be put back" in told and "redisops.tair.rollback" in told
+    assert f"{migration.target} was not touched" in told
+    migration.source.start()
+    assert migration.run("redisops.tair.rollback").returncode == 0
+    assert migration.settings() == settings and not migration.journal.exists()

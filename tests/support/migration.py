@@ -1,0 +1,90 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One source, one target, and the real playbooks between them."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.redisops.tair.tests.support import snapshot
+from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, Vars, local_host, run_playbook
+from ansible_collections.redisops.tair.tests.support.servers import Server
+
+#: What the role changes on a source.
+SETTINGS = ("appendonly", "auto-aof-rewrite-percentage", "aof-use-rdb-preamble")
+
+
+@dataclass
+class Migration:
+    """``run()`` migrates; what it left behind is in ``report``, ``journal`` and ``copy``."""
+
+    source: Server
+    target: Server
+    artifacts: Path
+    variables: Vars = field(default_factory=dict)
+    """For every run: role variables, or another connection to the host."""
+
+    HOST = "source"
+
+    def host(self, **variables: t.Any) -> Vars:
+        """The inventory host: this machine, unless ``variables`` say how to reach it."""
+        return local_host(
+            **{
+                "aof_migrate_source_port": self.source.port,
+                "aof_migrate_source_password": self.source.password,
+                "aof_migrate_target_host": self.target.host,
+                "aof_migrate_target_port": self.target.port,
+                "aof_migrate_target_password": self.target.password,
+                "aof_migrate_artifacts_dir": str(self.artifacts),
+                **self.variables,
+                **variables,
+            }
+        )
+
+    def run(self, playbook: str | Path = "redisops.tair.migrate", /, **options: t.Any) -> PlaybookRun:
+        """Run a playbook. ``options``: those of ``run_playbook``, everything else is a variable of the host."""
+        known = {"check", "arguments", "env", "timeout", "extra_vars"}
+        given = {name: value for name, value in options.items() if name in known}
+        variables = {name: value for name, value in options.items() if name not in known}
+        return run_playbook(playbook, {self.HOST: self.host(**variables)}, **given)
+
+    def settings(self) -> dict[str, str]:
+        """What the role changes on the source, as it is now."""
+        return {name: str(self.source.client().config_get(name)[name]) for name in SETTINGS}
+
+    def differences(self) -> list[str]:
+        """Where the two servers' data differ; read by other code than the collection's own."""
+        sides = [
+            snapshot.snapshot(server.host, server.port, server.password or None)
+            for server in (self.source, self.target)
+        ]
+        return [snapshot.describe(difference) for difference in snapshot.diff(*sides, ttl_tolerance_ms=1000)]
+
+    @property
+    def directory(self) -> Path:
+        return self.artifacts / self.HOST
+
+    @property
+    def journal(self) -> Path:
+        return self.directory / "journal.json"
+
+    @property
+    def copy(self) -> Path:
+        return self.directory / "aof"
+
+    @property
+    def report(self) -> dict[str, t.Any]:
+        content: dict[str, t.Any] = json.loads((self.directory / "report.json").read_text())
+        return content
+
+
+def message(run: PlaybookRun) -> str:
+    """How a failed run ended: what the last failed task says."""
+    assert run.returncode == 2, run.output
+    text: str = run.failures()[-1]["result"]["msg"]
+    return text
