@@ -14,9 +14,9 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, ReplyError, TargetStateError
-from ansible_collections.redisops.tair.plugins.module_utils._import.resp import ErrorReply, Reply
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, ServerFacts, connect, server_facts
+from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply
 from ansible_collections.redisops.tair.plugins.module_utils._source import loaded_modules
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 
