@@ -46,7 +46,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _fetch(self, options: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
         name = variables.get("inventory_hostname", "")
         label = f"{name} | aof_fetch"
-        show_progress = wanted(variables)
+        show_progress = wanted(variables, self._templar.template)
 
         def open_destination(path: str) -> Destination:
             return Destination(

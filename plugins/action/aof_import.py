@@ -45,7 +45,7 @@ class ActionModule(NormalAction):  # type: ignore[misc]
     def _shows_progress(self, variables: t.Mapping[str, t.Any]) -> bool:
         task = self._task
         return (
-            wanted(variables)
+            wanted(variables, self._templar.template)
             and not (task.check_mode or task.async_val or task.no_log or task.args.get("progress_path"))
             and (is_ssh(self) or self._connection.transport == "local")
         )

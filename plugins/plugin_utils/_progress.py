@@ -27,9 +27,9 @@ _STEP = 5.0  # percent
 _AT_LAST = 60.0  # seconds after which a line comes even where less than a step was made
 
 
-def wanted(variables: t.Mapping[str, t.Any]) -> bool:
-    """Whether the variables of the task let progress lines be shown."""
-    return bool(boolean(variables.get(VARIABLE, True), strict=False))
+def wanted(variables: t.Mapping[str, t.Any], template: t.Callable[[t.Any], t.Any]) -> bool:
+    """Whether the variables of the task let progress lines be shown. They come to action plugins as they are written."""
+    return bool(boolean(template(variables.get(VARIABLE, True)), strict=False))
 
 
 class Progress:
