@@ -12,12 +12,13 @@ redis1 | aof_import: 35 % of 12.4 GB, 96.4 MB/s, 1,204,000 commands, 0 errors, 1
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shlex
 import threading
 import typing as t
 from pathlib import Path
 
-from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, TairError
 from ansible_collections.redisops.tair.plugins.module_utils._import import progress as file
 from ansible_collections.redisops.tair.plugins.plugin_utils import _progress as lines
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh import SshConnection
@@ -25,6 +26,7 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._ssh import SshConne
 Read = t.Callable[[], bytes]
 
 _SOON = 1.0  # seconds: where something is about to happen
+_ANSWER = 'while read -r marker; do cat "$0"; echo "$marker"; done'  # it ends with its input
 
 
 class ImportProgress:
@@ -93,13 +95,19 @@ def local_file(path: str) -> t.Iterator[Read]:
 @contextlib.contextmanager
 def remote_file(connect: t.Callable[[], SshConnection], path: str) -> t.Iterator[Read]:
     """For :class:`ImportProgress`: a file behind a connection of its own, because Ansible's serves one thread only."""
+    marker = secrets.token_hex(16).encode()
     with connect() as connection:
+        # One shell that answers every line with the file: a login for each look would run the account's rc files.
+        process = connection.run(f"sh -c {shlex.quote(_ANSWER)} {shlex.quote(path)}")
 
         def read() -> bytes:
-            process = connection.run(f"cat {shlex.quote(path)}")
-            try:
-                return b"".join(iter(process.read, b""))
-            finally:
-                process.close()
+            process.send(marker + b"\n")
+            answer = b""
+            while marker not in answer:
+                data = process.read()
+                if not data:
+                    raise ConnectError(f"{connection} runs no commands")
+                answer += data
+            return answer.partition(marker)[0]
 
         yield read
