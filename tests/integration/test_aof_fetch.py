@@ -228,7 +228,8 @@ def test_what_rc_files_print_does_not_get_into_the_copy(
     user = make_account("noisy")
     subprocess.run(["usermod", "--shell", "/bin/bash", user], check=True)
     Path(f"/home/{user}/.bashrc").write_text("echo Welcome; echo to this host >&2; printf 'no newline'\n")
-    fetched(start_sshd(user=user).inventory_vars(), aof, tmp_path / "copy")
+    sshd = start_sshd(user=user, options={"SetEnv": "SHLVL=0"})
+    fetched(sshd.inventory_vars(), aof, tmp_path / "copy")
     assert same_files(tmp_path / "copy", aof)
 
 

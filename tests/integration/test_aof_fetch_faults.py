@@ -312,7 +312,7 @@ def userland() -> t.Iterator[t.Callable[..., Sshd]]:
                 path = Path(directory, name)
                 path.write_text(f"#!/bin/sh\n{script}\n")
                 path.chmod(0o755)
-            started.append(Sshd(options={"SetEnv": f"PATH={directory}"}))
+            started.append(Sshd(options={"SetEnv": f"SHLVL=2 PATH={directory}"}))
             return started[-1].__enter__()
 
         yield start

@@ -84,6 +84,7 @@ class Sshd:
             "PermitRootLogin": "yes",
             "MaxStartups": "200",
             "LogLevel": "VERBOSE",
+            "SetEnv": "SHLVL=2",  # bash then reads no rc file: whoever runs the tests may have slow or noisy ones
             **{directive: "yes" if name in auth_methods else "no" for name, directive in _AUTHENTICATION.items()},
         }
         if self.version >= (9, 8):
