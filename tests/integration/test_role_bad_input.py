@@ -253,13 +253,17 @@ def test_a_target_older_than_the_source(make_migration: MakeMigration) -> None:
     assert migration.settings() == settings
 
 
-def test_a_target_that_dies_during_the_import(make_migration: MakeMigration) -> None:
-    migration = make_migration(keys=20_000)
+def test_a_target_that_dies_before_the_comparison(make_migration: MakeMigration) -> None:
+    migration = make_migration()
     settings = migration.settings()
 
+    def keys(server: Server) -> int:
+        return sum(database["keys"] for database in server.client().info("keyspace").values())
+
     def kill() -> None:
-        while not migration.target.client().info("keyspace"):
-            time.sleep(0.001)
+        while keys(migration.target) < keys(migration.source):
+            time.sleep(0.01)
+        time.sleep(0.2)  # the checkpoint is removed
         migration.target.kill()
 
     threading.Thread(target=kill, daemon=True).start()

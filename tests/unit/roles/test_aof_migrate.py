@@ -1,0 +1,29 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import re
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROLE = Path(__file__).resolve().parents[3] / "roles" / "aof_migrate"
+SPECS: dict[str, t.Any] = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+OPTIONS: dict[str, t.Any] = SPECS["main"]["options"]
+
+
+@pytest.mark.parametrize("entry", SPECS)
+def test_every_entry_point_takes_the_same_variables_in_the_same_way(entry: str) -> None:
+    assert (ROLE / "tasks" / f"{entry}.yml").exists()
+    assert SPECS[entry]["options"].items() <= OPTIONS.items()
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_variable_is_in_the_readme(name: str) -> None:
+    # The table names the connection options in groups: `aof_migrate_source_host`, `_port`, ...
+    in_a_group = re.sub("^aof_migrate_(source|target)", "", name)
+    assert re.search(f"`({name}|{in_a_group})`", (ROLE / "README.md").read_text())
