@@ -14,10 +14,10 @@ import time
 import typing as t
 
 import pytest
+from ansible_collections.redisops.tair.plugins.module_utils import _resp
 from ansible_collections.redisops.tair.plugins.module_utils._compare import keyspace
 from ansible_collections.redisops.tair.plugins.module_utils._compare.keyspace import Options, compare_keyspaces
 from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import Side
-from ansible_collections.redisops.tair.plugins.module_utils._import import resp
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, KeyFilter
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.modules import keyspace_compare
@@ -113,7 +113,7 @@ def test_servers_that_know_little_are_compared_all_the_same(start_server: StartS
 
 
 def test_a_slow_parser_finds_the_same(both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resp, "hiredis", None)
+    monkeypatch.setattr(_resp, "hiredis", None)
     for server in both:
         dataset.fill(server.host, server.port, keys=1000)
     source, target = both
