@@ -227,9 +227,10 @@ def test_what_rc_files_print_does_not_get_into_the_copy(
 ) -> None:
     user = make_account("noisy")
     subprocess.run(["usermod", "--shell", "/bin/bash", user], check=True)
-    Path(f"/home/{user}/.bashrc").write_text("echo Welcome; echo to this host >&2; printf 'no newline'\n")
+    Path(f"/home/{user}/.bashrc").write_text("touch ~/read; echo Welcome; echo to this host >&2; printf 'no newline'\n")
     sshd = start_sshd(user=user, options={"SetEnv": "SHLVL=0"})
     fetched(sshd.inventory_vars(), aof, tmp_path / "copy")
+    assert Path(f"/home/{user}/read").exists()
     assert same_files(tmp_path / "copy", aof)
 
 
