@@ -529,3 +529,29 @@ def test_each_file_begins_in_database_0_as_it_does_for_a_server(
     assert not result["failed"], result
     assert target.client(db=3).keys() == [b"a"]
     assert sorted(target.client().keys()) == [b"b", b"c"]
+
+
+def test_commands_written_during_the_rewrite_keep_their_order_though_the_base_size_covers_them(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    base = [("SELECT", 0), ("SET", "a", "1"), ("RPUSH", "l", "a"), ("SET", "n", "5"), ("SELECT", 2), ("SET", "b", "1")]
+    during = [
+        ("SELECT", 0),
+        ("DEL", "a"),
+        ("SET", "a", "2"),
+        ("INCR", "n"),
+        ("SET", "n", "7"),
+        ("INCR", "n"),
+        ("RPUSH", "l", "b"),
+    ]
+    path = single(tmp_path, *base, *during)
+    params = {**target.login(), "path": str(path), "aof_base_size": path.stat().st_size, "checkpoint": "keep"}
+    result = run_module("aof_import", params)
+    assert (result["failed"], result["errors"], result["replies"]) == (False, 0, 13), result
+    client = target.client()
+    assert (client.get("a"), client.get("n"), client.lrange("l", 0, -1)) == (b"2", b"8", [b"a", b"b"])
+    with path.open("ab") as file:
+        file.write(encode([b"RPUSH", b"l", b"c"]))
+    more = run_module("aof_import", {**params, "aof_base_size": params["aof_base_size"]})
+    assert (more["failed"], more["commands"]) == (False, 1), more
+    assert client.lrange("l", 0, -1) == [b"a", b"b", b"c"]

@@ -73,6 +73,12 @@ class Block:
         """The commands' names as they are written, each once."""
         return frozenset(map(itemgetter(0), self.commands))
 
+    def first(self, count: int) -> Block:
+        """Its first ``count`` commands. For blocks that hold every command."""
+        sizes = self.sizes[:count]
+        size = sum(sizes)
+        return Block(self.start, self.start + size, self.data[:size], self.commands[:count], sizes)
+
     def offsets(self) -> t.Iterable[int]:
         """Where in the file each command begins."""
         return self.places if self.places is not None else itertools.accumulate(self.sizes[:-1], initial=self.start)

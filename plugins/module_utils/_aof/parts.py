@@ -16,7 +16,7 @@ import contextlib
 import os
 import typing as t
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import AofSet, has_preamble
@@ -69,6 +69,14 @@ class OpenAof:
     def rewritten_size(self) -> int:
         """Bytes at the beginning that a rewrite wrote and that never change."""
         return sum(part.size for part in self.parts if part.rewritten)
+
+    def rewritten_until(self, position: int) -> OpenAof:
+        """The same, with nothing from ``position`` on taken to be rewritten; it is inside of the first part."""
+        first, *others = self.parts
+        split = first.offset_of(position)
+        before = replace(first, end=split, last=False)
+        after = replace(first, start=split, position=position, rewritten=False)
+        return OpenAof((*([before] if before.size else []), after, *others), self.files)
 
     def where(self, position: int) -> tuple[Part, int]:
         """The part that a position is in and its offset in that file; the end of a part belongs to the next one."""

@@ -18,6 +18,7 @@ import typing as t
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Annotation, Frame
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rewritten import WhileRewritten
 from ansible_collections.redisops.tair.plugins.module_utils._errors import (
     AofFormatError,
     ConnectError,
@@ -135,7 +136,9 @@ def _choose_start(session: Session, client: redis.Redis, facts: ServerFacts, *, 
     ours = [checkpoint for checkpoint in underway.values() if checkpoint.names(aof)]
     if ours and options.resume:
         checkpoint = max(ours, key=lambda found: found.position)
-        if checkpoint.position < checkpoint.rewritten != aof.rewritten_size:
+        if checkpoint.rewritten < aof.rewritten_size and checkpoint.position >= checkpoint.rewritten:
+            session.aof = aof.rewritten_until(checkpoint.rewritten)  # as the earlier run has found
+        elif checkpoint.position < checkpoint.rewritten != aof.rewritten_size:
             raise TargetStateError(
                 f"An earlier import of this AOF into {endpoint} was told that its first {checkpoint.rewritten} "
                 f"bytes are the work of a rewrite; now it is {aof.rewritten_size}",
@@ -248,26 +251,32 @@ def _select(pipe: Pipe[Request], session: Session) -> None:
 def _stream(session: Session, pipe: Pipe[Request]) -> int | None:
     for part in session.aof.parts:
         start = max(session.checkpoint.position, part.position)
-        if start >= part.position + part.size and part.size:
+        end = part.position + part.size
+        if start >= end and part.size:
             continue
         if part.start == 0 and start == part.position and session.checkpoint.db:
             # A server begins each file in database 0.
             session.checkpoint = session.checkpoint.at(session.checkpoint.position, db=0)
             _select(pipe, session)
-        frames = session.frames(part, start, part.position + part.size, session.checkpoint.db)
-        limited = _Until(frames, session.options.until)
-        send = send_plain if part.rewritten else send_transactions
+        database = session.checkpoint.db
+        until = _Until(session.frames(part, start, end), session.options.until)
+        rewritten = WhileRewritten(until, -1 if start == part.position else database) if part.rewritten else None
+        send = send_transactions if rewritten is None else send_plain
         try:
-            send(session, pipe, part, limited)
+            send(session, pipe, part, session.selected(part, rewritten or until, database))
         except AofFormatError as exc:
             exc.changed = session.state()
             raise
-        if limited.reached:
+        reached = max(session.checkpoint.position, part.position)
+        if rewritten is not None and rewritten.stopped:
+            session.aof = session.aof.rewritten_until(reached)
+            session.checkpoint = session.checkpoint.at(reached, rewritten=reached)
+            return _stream(session, pipe)
+        if until.reached:
             return None
-        end = max(session.checkpoint.position, part.position)
-        if end < part.position + part.size and not part.last:
+        if reached < end and not part.last:
             raise AofFormatError(
-                f"{part.path} is cut off at byte {part.offset_of(end)}, and more of the AOF follows it",
+                f"{part.path} is cut off at byte {part.offset_of(reached)}, and more of the AOF follows it",
                 changed=session.state(),
                 todo="Fetch the AOF again",
             )

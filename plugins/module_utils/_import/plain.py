@@ -97,6 +97,9 @@ class _PlainSender:
                 commands=session.outcome.commands,
                 errors=session.outcome.errors.before(cursor.position),
             )
+            if cursor.position < self._covered:
+                # The rewritten part ends before it was thought to: nothing after it has been sent.
+                self._covered, self._crc = cursor.position, session.aof.checksum(cursor.position)
             self._write(cursor.position)
             while not pipe.idle:
                 pipe.wait()

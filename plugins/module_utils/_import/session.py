@@ -138,15 +138,16 @@ class Session:
         covered = self.checkpoint.covered
         return self.checkpoint.crc if position == covered else self.aof.checksum(position)
 
-    def frames(self, part: Part, start: int, end: int, database: int) -> t.Iterator[Frame]:
-        """What of a part is wanted, from position ``start`` to ``end``; ``database``: of the source, selected before."""
+    def frames(self, part: Part, start: int, end: int) -> Frames:
+        """What a part holds from position ``start`` to ``end``."""
         offset, stop = part.offset_of(start), part.offset_of(end)
-        frames = iter(Frames(part.fd, offset, stop, where=str(part.path), block_bytes=self.options.batch_bytes))
-        if self.options.selection.takes_all:
-            return frames
-        return self._selected(part, frames, database)
+        return Frames(part.fd, offset, stop, where=str(part.path), block_bytes=self.options.batch_bytes)
 
-    def _selected(self, part: Part, frames: t.Iterator[Frame], database: int) -> t.Iterator[Frame]:
+    def selected(self, part: Part, frames: t.Iterable[Frame], database: int) -> t.Iterable[Frame]:
+        """What of the frames is wanted; ``database``: of the source, selected before them."""
+        return frames if self.options.selection.takes_all else self._selected(part, frames, database)
+
+    def _selected(self, part: Part, frames: t.Iterable[Frame], database: int) -> t.Iterator[Frame]:
         select = self.options.selection.of
         for frame in frames:
             if isinstance(frame, LargeCommand):
@@ -184,7 +185,7 @@ class Session:
         """The commands of a batch, read from the file once more."""
         part, _offset = self.aof.where(batch.start)
         database = batch.database_before
-        for frame in self.frames(part, batch.start, batch.end, database):
+        for frame in self.selected(part, self.frames(part, batch.start, batch.end), database):
             if isinstance(frame, LargeCommand):
                 yield Found(part.position_of(frame.start), database, [frame.name, frame.key])
             elif isinstance(frame, Block):
