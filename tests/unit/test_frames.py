@@ -201,6 +201,40 @@ def test_the_frames_of_a_real_aof_are_its_commands(use_hiredis: bool, aof: Corpu
         assert size - frames.complete == detail["incomplete_tail_bytes"]
 
 
+@framers
+def test_damage_early_in_a_large_file_is_told_without_reading_the_rest(use_hiredis: bool) -> None:
+    many = encode([b"SET", b"key", b"value"]) * 100_000
+    damaged = many[:100_000] + b"*4094967296\r\n" + many[100_000:]
+    reads: list[int] = []
+
+    class Counting(Frames):
+        def _read(self, offset: int, size: int) -> bytes:
+            reads.append(offset + size)
+            return super()._read(offset, size)
+
+    with tempfile.TemporaryFile() as file:
+        file.write(damaged)
+        file.flush()
+        with pytest.raises(AofFormatError, match="is damaged at byte"):
+            list(Counting(file.fileno(), 0, len(damaged), where="test.aof", use_hiredis=use_hiredis))
+    assert max(reads) < 1_000_000
+
+
+@framers
+def test_values_that_look_like_announcements_of_many_arguments_are_values(use_hiredis: bool) -> None:
+    items: list[Command | bytes] = [
+        [b"SET", b"a", b"\r\n*999999\r\n"],
+        b"#TS:1\r\n",
+        [b"RPUSH", b"many", *[b"x"] * 150_000],
+        b"#TS:2\r\n",
+        [b"SET", b"b", b"*123456789"],
+    ] * 3
+    read = Read(write(items), use_hiredis=use_hiredis)
+    assert read.error is None
+    assert read.commands == [item for item in items if isinstance(item, list)]
+    assert len(read.annotations) == 6
+
+
 @given(command=commands)
 def test_the_encoded_size_is_the_length_of_the_encoding(command: Command) -> None:
     assert encoded_size(command) == len(encode(command))

@@ -46,6 +46,7 @@ _MAX_ANNOTATION = 1024
 LARGE_COMMAND = 256 * 1024
 
 _PEEK_BYTES = 4096
+_MANY_ARGUMENTS = re.compile(rb"\*[1-9]\d{5}")
 _MAX_KEY = 64 * 1024  # of a large command's key: what is longer is cut
 
 _ANNOTATION = ord("#")
@@ -127,6 +128,8 @@ Frame = t.Union[Block, LargeCommand, Annotation, Skipped]
 class _ReferenceFramer:
     """Frames by :func:`parse_command`. Faults are left for the caller to find: ``take`` just stops there."""
 
+    broken = False
+
     def __init__(self) -> None:
         self.commands: list[Command] = []
         self._position = 0
@@ -152,10 +155,13 @@ class _HiredisFramer:
     def __init__(self) -> None:
         self.commands: list[Command] = []
         self._reader = hiredis.Reader()
-        self._broken = False
+        self.broken = False
+        """Whether it can't go on: the bytes are damaged, or not for hiredis to read."""
 
     def take(self, data: bytes, fed: int, cut: int) -> bool:
-        if self._broken:
+        # It makes room for as many arguments as are announced: damage must not cost gigabytes.
+        if self.broken or _MANY_ARGUMENTS.search(data, max(fed - 8, 0), cut):
+            self.broken = True
             return False
         reader, commands = self._reader, self.commands
         try:
@@ -171,7 +177,7 @@ class _HiredisFramer:
                 return True
         except hiredis.ProtocolError:
             pass
-        self._broken = True
+        self.broken = True
         return False
 
 
@@ -234,20 +240,26 @@ class Frames:
                     break
             else:
                 # What is cut off or damaged is for the reference to see: hiredis reads other replies than commands, too.
-                commands, sizes, _fault = parse_commands(data)
+                commands, sizes, damage = parse_commands(data)
                 whole = sum(sizes)
-                if at_end or len(data) - whole > self._large_bytes or self._declares_large(data[whole:]):
-                    yield from self._block(data[:whole], commands)
-                    large = self._large_command(self.complete)
-                    if large is None:
+                large = at_end or len(data) - whole > self._large_bytes or self._declares_large(data[whole:])
+                if not (large or framer.broken or damage):
+                    continue
+                yield from self._block(data[:whole], commands)
+                data, framer, fed = data[whole:], self._framer(), 0
+                if data[:1] == b"#":
+                    continue  # an annotation, after all
+                if damage is not None:
+                    raise self._corrupt(self.complete - whole + damage.offset, damage.expected)
+                while large:
+                    command = self._large_command(self.complete)
+                    if command is None:
                         return
-                    while large is not None:
-                        yield large
-                        self.complete = large.end
-                        # Large commands come in runs: a look at its first line tells whether the next is one, too.
-                        data = self._read(self.complete, _PEEK_BYTES)
-                        large = self._large_command(self.complete) if self._declares_large(data) else None
-                    framer, fed = self._framer(), 0
+                    yield command
+                    self.complete = command.end
+                    # Large commands come in runs: a look at its first line tells whether the next is one, too.
+                    data = self._read(self.complete, _PEEK_BYTES)
+                    large = self._declares_large(data)
 
     def _read(self, offset: int, size: int) -> bytes:
         size = min(size, self._end - offset)
@@ -270,7 +282,9 @@ class Frames:
         fault: BadFrame | None = None
         if sum(sizes) != len(data):
             commands, sizes, fault = parse_commands(data)
-            data = data[: sum(sizes)]
+            if sum(sizes) < len(data):
+                fault = fault or BadFrame(sum(sizes), "a whole command")
+                data = data[: sum(sizes)]
         start = self.complete
         if data:
             self.complete = start + len(data)

@@ -115,7 +115,10 @@ def _safe_size(command: t.Any) -> int:
 
 
 def parse_commands(data: bytes) -> tuple[list[Command], list[int], BadFrame | None]:
-    """The commands of ``data`` by the reference, their sizes, and the fault that ends them where there is one."""
+    """The whole commands that ``data`` begins with, their sizes, and the damage that ends them where there is some.
+
+    Without damage the last command may be cut off: the sizes then make up less than ``data``.
+    """
     commands: list[Command] = []
     sizes: list[int] = []
     position = 0
@@ -123,7 +126,7 @@ def parse_commands(data: bytes) -> tuple[list[Command], list[int], BadFrame | No
         while position < len(data):
             parsed = parse_command(data, position)
             if parsed is None:
-                raise BadFrame(position, "a whole command")
+                break
             commands.append(parsed[0])
             sizes.append(parsed[1] - position)
             position = parsed[1]
