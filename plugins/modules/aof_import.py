@@ -55,6 +55,8 @@ options:
         says right after it; M(redisops.tair.aof_rewrite) returns it.
       - That part needs no transactions, which is faster. Where it is not given all of a single file is imported in transactions.
         For the files of a manifest their names tell.
+      - Commands at the end of that part that are not the work of a rewrite, such as those that Redis 6.2 and older append when clients
+        write during the rewrite, are found and imported in transactions.
     type: int
     default: 0
   if_not_empty:
