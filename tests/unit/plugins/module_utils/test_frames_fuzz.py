@@ -4,7 +4,7 @@
 
 """Real AOFs, damaged at random: the reader neither hangs nor crashes, and both framers read the same.
 
-Runs for 20 seconds; ``FUZZ_SECONDS=600 pytest tests/unit/test_frames_fuzz.py`` for longer. A failure names its seed.
+Runs for 20 seconds; ``FUZZ_SECONDS=600 pytest tests/unit/plugins/module_utils/test_frames_fuzz.py`` for longer. A failure names its seed.
 """
 
 from __future__ import annotations
