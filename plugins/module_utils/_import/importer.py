@@ -114,7 +114,8 @@ def _check_target(session: Session, facts: ServerFacts) -> None:
         )
     if facts.role == "slave":
         raise TargetStateError(f"{endpoint} is a replica", changed=nothing, todo="Give the address of its primary")
-    room = max(facts.maxmemory - facts.used_memory, 0)
+    used = 0 if session.options.if_not_empty == "flush" else facts.used_memory
+    room = max(facts.maxmemory - used, 0)
     evicts = facts.maxmemory and facts.eviction_policy not in ("", "noeviction")
     if evicts and room < aof.size and not session.options.allow_eviction:
         raise TargetStateError(
