@@ -94,7 +94,7 @@ class Side:
         """The databases that hold keys."""
         volumes = {}
         for line in self.wire.call(b"INFO", b"keyspace").decode().split("\r\n"):
-            name, _, numbers = line.partition(":")
+            name, _colon, numbers = line.partition(":")
             if name.startswith("db") and name[2:].isdigit():
                 told = dict(pair.split("=", 1) for pair in numbers.split(","))
                 # Redis 7.4 calls it the one, Valkey 9 the other.
