@@ -72,7 +72,7 @@ def document(kind: str, name: str, installed: dict[str, str]) -> dict[str, t.Any
         text=True,
         check=True,
     )
-    assert done.stderr == ""
+    assert "redisops" not in done.stderr  # ansible-core 2.21 warns of a collection of its own
     content: dict[str, t.Any] = json.loads(done.stdout)[f"redisops.tair.{name}"]
     return content
 
