@@ -36,6 +36,7 @@ def environment(extra: t.Mapping[str, str] | None = None) -> dict[str, str]:
         ANSIBLE_LOCAL_TEMP=str(_TEMPORARY),
         ANSIBLE_COLLECTIONS_PATH=str(link_collection()),
         ANSIBLE_CONFIG=str(_HOME / "ansible.cfg"),
+        ANSIBLE_INJECT_INVOCATION="1",  # ansible-core 2.21 and newer leave a task's arguments out of its result
         ANSIBLE_NOCOLOR="1",
         ANSIBLE_LOCALHOST_WARNING="0",
         ANSIBLE_INVENTORY_UNPARSED_WARNING="0",
