@@ -6,9 +6,9 @@
 
 """From the bytes of an AOF to its commands: exact to the byte, whatever the values hold.
 
-Two framers read the same grammar. :func:`parse_command` is the reference, in plain Python: it knows the exact place of
-every fault. hiredis is several times faster and does the bulk of the work where it is installed; whatever it stumbles
-over is read again by the reference, which then names the offset and what was expected there.
+Two framers do the bulk of the work, hiredis where it is installed and plain Python where it is not. Whatever they
+stumble over is read again by the reference, :func:`parse_command`, which knows the exact place of every fault and what was
+expected there.
 """
 
 from __future__ import annotations
@@ -125,8 +125,18 @@ class Skipped:
 Frame = t.Union[Block, LargeCommand, Annotation, Skipped]
 
 
-class _ReferenceFramer:
-    """Frames by :func:`parse_command`. Faults are left for the caller to find: ``take`` just stops there."""
+_LINE_END = b"\r\n"
+#: The lines before arguments, as servers write them, and what they say. Others are for the reference.
+_COUNTS = {b"*%d" % count: count for count in range(1, 1024)}
+_LENGTHS = {b"$%d" % length: length for length in range(4096)}
+_LENGTH_OF = _LENGTHS.get
+
+
+class _PlainFramer:
+    """Frames without hiredis: by lines, a few calls a command, and by :func:`parse_command` what that does not explain.
+
+    Faults are left for the caller to find: ``take`` just stops there.
+    """
 
     broken = False
 
@@ -137,20 +147,43 @@ class _ReferenceFramer:
     def take(self, data: bytes, fed: int, cut: int) -> bool:
         """Go on to ``cut``; whether that is where a command ends. ``data[:fed]`` has been taken before."""
         data = data[:cut]
+        lines = data[self._position :].split(_LINE_END)
+        at = 0
         while self._position < cut:
+            end = self._take_simple(lines, at)
+            start = self._position + sum(map(len, lines[at:end])) + len(_LINE_END) * (end - at)
             try:
-                parsed = parse_command(data, self._position)
+                parsed = parse_command(data, start)  # a line end in a value, a long one, or damage
             except BadFrame:
-                return False
+                parsed = None
             if parsed is None:
-                return False
+                self._position = start
+                break
             command, self._position = parsed
             self.commands.append(command)
+            if data.endswith(_LINE_END, start, self._position):
+                at = end + data.count(_LINE_END, start, self._position)
+            else:  # the servers do not look at these two bytes either
+                lines, at = data[self._position :].split(_LINE_END), 0
         return self._position == cut
+
+    def _take_simple(self, lines: list[bytes], at: int) -> int:
+        """Take the commands from line ``at`` on, up to one with a line end in an argument; the line where that begins."""
+        last = len(lines) - 1  # it has no end
+        append = self.commands.append
+        while at < last:
+            count = _COUNTS.get(lines[at], last)
+            end = at + 1 + 2 * count
+            command = lines[at + 2 : end : 2]
+            if end > last or list(map(len, command)) != list(map(_LENGTH_OF, lines[at + 1 : end : 2])):
+                break
+            append(command)
+            at = end
+        return at
 
 
 class _HiredisFramer:
-    """Frames by hiredis, the same face as :class:`_ReferenceFramer`."""
+    """Frames by hiredis, the same face as :class:`_PlainFramer`."""
 
     def __init__(self) -> None:
         self.commands: list[Command] = []
@@ -210,7 +243,7 @@ class Frames:
         self._where = where
         self._block_bytes = block_bytes
         self._large_bytes = large_bytes
-        self._framer = _HiredisFramer if use_hiredis and hiredis is not None else _ReferenceFramer
+        self._framer = _HiredisFramer if use_hiredis and hiredis is not None else _PlainFramer
         self.complete = start
 
     def __iter__(self) -> t.Iterator[Frame]:

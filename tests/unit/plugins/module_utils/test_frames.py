@@ -43,7 +43,7 @@ annotation_lines = st.integers(0, 2**33).map(lambda when: b"#TS:%d\r\n" % when)
 items = st.lists(st.one_of(commands, commands, commands, annotation_lines), max_size=25)
 block_sizes = st.sampled_from([16, 33, 64, 200, 1000, 65536])
 large_sizes = st.sampled_from([64, 1000, 256 * 1024])
-framers = pytest.mark.parametrize("use_hiredis", [True, False], ids=["hiredis", "reference"])
+framers = pytest.mark.parametrize("use_hiredis", [True, False], ids=["hiredis", "plain"])
 
 
 class Read:
