@@ -38,8 +38,11 @@ Sendable = t.Union[bytes, FileRange]
 
 #: hiredis is fastest when fed small pieces.
 _RECEIVE_BYTES = 16 * 1024
-#: Of a file, at a time: the rate limit and the replies have their turn in between.
-_FILE_BYTES = 1 << 20
+#: For how long to wait for room to send before looking for replies.
+_PATIENCE_MS = 5
+#: Of a file, at a time. Read and sent again it is still in the processor's cache when the server copies it; pages sent
+#: by sendfile are not, and cost the server, which is the bottleneck, half as much again.
+_FILE_BYTES = 128 * 1024
 
 
 class ConnectionLost(Exception):
@@ -130,31 +133,20 @@ class Pipe(t.Generic[R]):
     def _send_file(self, part: FileRange) -> None:
         offset = part.start
         while offset < part.end:
-            size = min(_FILE_BYTES, part.end - offset)
-            if isinstance(self._sock, ssl.SSLSocket):
-                data = os.pread(part.fd, size, offset)
-                self._send_bytes(data)
-                sent = len(data)
-            else:
-                self._pace(size)
-                sent = 0
-                while sent < size:
-                    at, rest = offset + sent, size - sent
-                    more = self._try(lambda: os.sendfile(self._sock.fileno(), part.fd, at, rest))  # noqa: B023
-                    if not more and os.fstat(part.fd).st_size <= at:
-                        break
-                    sent += more
-            if not sent:
+            data = os.pread(part.fd, min(_FILE_BYTES, part.end - offset), offset)
+            if not data:
                 raise AofFormatError(f"{part.name} became shorter while it was read", todo="Fetch the AOF again")
-            offset += sent
+            self._send_bytes(data)
+            offset += len(data)
 
     def _try(self, send: t.Callable[[], int]) -> int:
         """Bytes that could be sent; when there are none, waits until it is worth trying again."""
         try:
             return send()
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            # The server may be waiting for us to take its replies: never wait for writing alone.
-            if self._wait(select.POLLIN | select.POLLOUT) & select.POLLIN:
+            # To wake up for every reply would slow the server down. But it may be waiting for us to take its replies.
+            self._poll.register(self._sock, select.POLLOUT)
+            if not self._poll.poll(_PATIENCE_MS) and self._wait(select.POLLIN | select.POLLOUT) & select.POLLIN:
                 self._receive()
             return 0
         except OSError as exc:

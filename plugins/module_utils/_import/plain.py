@@ -37,7 +37,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import 
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Rewind, Session
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, ErrorReply, encode
 
-MSET_PAIRS = 64
+#: Of one MSET: each costs the server a reply and us a wake-up. It makes room for 1024 arguments at first.
+MSET_PAIRS = 511
 
 _SET_HEADER = len(b"*3\r\n$3\r\nSET\r\n")
 _FUNCTION_LOAD = (b"FUNCTION", b"LOAD")
