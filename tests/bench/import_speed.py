@@ -5,12 +5,13 @@
 
 """How fast aof_import is beside ``redis-cli --pipe``, on the same file, into the same server, in turn.
 
-    import_speed.py [--kinds mixed,sets,large] [--rounds 5] [--scale 1.0] [--delay MS]
+    import_speed.py [--kinds mixed,sets,large] [--rounds 5] [--scale 1.0] [--delay MS] [--without-hiredis]
 
 The files are those of ``gen_aof.py`` (1,000,000 mixed keys, 1,000,000 SETs of 100 bytes, 2,000 values of 1 MB, times
 ``--scale``), the server is Debian's Redis 7.0 without persistence. Both run as whole processes, the import with its
-checkpoints. Of each round the ratio of the wall times is taken, and their median is what counts. ``--delay``: a proxy
-in front of the server that takes so many milliseconds in each direction.
+checkpoints. Of each round the ratio of the wall times is taken, and their median is what counts: of the whole process, and
+of the import alone, without the 0.2 s in which Python starts and loads the libraries. ``--delay``: a proxy in front of the
+server that takes so many milliseconds in each direction. ``--without-hiredis``: a third run a round, without that library.
 
 Needs redis-server and redis-cli 7.0 on the PATH, and the Python packages of requirements/demo.txt.
 """
@@ -22,13 +23,15 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _PATHS = Path(__file__).resolve().parents[1] / "support" / "paths.py"
@@ -48,9 +51,13 @@ KEYS = {"mixed": 1_000_000, "sets": 1_000_000, "large": 2_000}
 
 @dataclass(frozen=True)
 class Run:
-    """One import. Times in seconds, memory in bytes (the largest resident size of the client)."""
+    """One import. Times in seconds, memory in bytes (the largest resident size of the client).
+
+    ``wall``: of the whole process. ``alone``: of the import itself; the same where the program does not tell.
+    """
 
     wall: float
+    alone: float
     client_cpu: float
     server_cpu: float
     memory: int
@@ -75,6 +82,7 @@ def measured(server: Server, argv: list[str], stdin: t.IO[bytes], env: dict[str,
     before = client.info("cpu")
     started = time.monotonic()
     process = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
+    memory = Peak(process.pid)
     assert process.stdout is not None
     output = process.stdout.read()
     _pid, status, usage = os.wait4(process.pid, 0)
@@ -84,8 +92,24 @@ def measured(server: Server, argv: list[str], stdin: t.IO[bytes], env: dict[str,
         raise SystemExit(f"{argv[0]} failed:\n{output.decode()}")
     after = client.info("cpu")
     server_cpu = sum(after[name] - before[name] for name in ("used_cpu_user", "used_cpu_sys"))
-    run = Run(wall, usage.ru_utime + usage.ru_stime, server_cpu, usage.ru_maxrss * 1024, client.dbsize())
+    run = Run(wall, wall, usage.ru_utime + usage.ru_stime, server_cpu, memory.bytes, client.dbsize())
     return run, output
+
+
+class Peak(threading.Thread):
+    """The largest resident size of a process. What wait4 tells includes the parent's, from before the exec."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._status = Path(f"/proc/{pid}/status")
+        self.bytes = 0
+        self.start()
+
+    def run(self) -> None:
+        with contextlib.suppress(OSError):
+            while match := re.search(r"VmHWM:\s+(\d+) kB", self._status.read_text()):
+                self.bytes = int(match[1]) * 1024
+                time.sleep(0.02)
 
 
 def redis_cli(server: Server, port: int, path: Path) -> Run:
@@ -96,7 +120,8 @@ def redis_cli(server: Server, port: int, path: Path) -> Run:
     return run
 
 
-def aof_import(server: Server, port: int, path: Path) -> Run:
+def aof_import(server: Server, port: int, path: Path, packages: list[str]) -> Run:
+    """``packages``: directories to look for Python packages in before all others."""
     params = {"login_host": server.host, "login_port": port, "path": str(path), "aof_base_size": path.stat().st_size}
     with tempfile.TemporaryFile() as file:
         file.write(json.dumps({"ANSIBLE_MODULE_ARGS": params}).encode())
@@ -105,35 +130,66 @@ def aof_import(server: Server, port: int, path: Path) -> Run:
             server,
             [sys.executable, "-m", "ansible_collections.redisops.tair.plugins.modules.aof_import"],
             file,
-            environment({"PYTHONPATH": str(link_collection())}),
+            {
+                **environment({"PYTHONPATH": os.pathsep.join([*packages, str(link_collection())])}),
+                # Start as any installed Python program does: compiled before.
+                "PYTHONDONTWRITEBYTECODE": "",
+                "PYTHONPYCACHEPREFIX": str(CACHE / "bench" / "bytecode"),
+            },
         )
-    if json.loads(output)["errors"]:
+    result = json.loads(output)
+    if result["errors"]:
         raise SystemExit(output.decode())
-    return run
+    return replace(run, alone=result["elapsed"])
 
 
-def compare(kind: str, keys: int, rounds: int, delay: float) -> None:
+@contextlib.contextmanager
+def no_hiredis() -> t.Iterator[str]:
+    """A directory that makes Python find no hiredis."""
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "hiredis.py").write_text("raise ImportError\n")
+        yield directory
+
+
+def compare(kind: str, keys: int, rounds: int, delay: float, without_hiredis: bool) -> None:
     path = generated(kind, keys)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(Server(build("redis-7.0.15"), {"save": "", "appendonly": "no"}))
         port = stack.enter_context(Proxy(server.port, delay=delay)).port if delay else server.port
+        contestants = {
+            "redis-cli --pipe": lambda: redis_cli(server, port, path),
+            "aof_import": lambda: aof_import(server, port, path, []),
+        }
+        if without_hiredis:
+            hidden = stack.enter_context(no_hiredis())
+            contestants["without hiredis"] = lambda: aof_import(server, port, path, [hidden])
         print(f"{kind}: {keys:,} keys, {path.stat().st_size / 1e6:.0f} MB", flush=True)
-        theirs, ours = [], []
+        runs: dict[str, list[Run]] = {name: [] for name in contestants}
         for number in range(rounds):
-            theirs.append(redis_cli(server, port, path))
-            ours.append(aof_import(server, port, path))
-            assert theirs[-1].keys == ours[-1].keys == keys
-            print(f"  {number + 1}: redis-cli {theirs[-1].wall:.2f} s, aof_import {ours[-1].wall:.2f} s", flush=True)
-    for name, runs in (("redis-cli --pipe", theirs), ("aof_import", ours)):
+            for name, contestant in contestants.items():
+                runs[name].append(contestant())
+                assert runs[name][-1].keys == keys
+            walls = ", ".join(f"{name} {these[-1].wall:.2f} s" for name, these in runs.items())
+            print(f"  {number + 1}: {walls}", flush=True)
+    theirs, ours = runs["redis-cli --pipe"], runs["aof_import"]
+    for name, these in runs.items():
         wall, cpu, server_cpu = (
-            statistics.median(getattr(run, field) for run in runs) for field in ("wall", "client_cpu", "server_cpu")
+            statistics.median(getattr(run, field) for run in these) for field in ("wall", "client_cpu", "server_cpu")
         )
-        memory = max(run.memory for run in runs) / 1e6
+        memory = max(run.memory for run in these) / 1e6
         print(
             f"  {name:16} {wall:6.2f} s   client CPU {cpu:5.2f} s   server CPU {server_cpu:5.2f} s   memory {memory:4.0f} MB"
         )
-    ratio = statistics.median(our.wall / their.wall for our, their in zip(ours, theirs))
-    print(f"  aof_import takes {ratio:.2f} x the time of redis-cli --pipe (median of {rounds})", flush=True)
+    whole = statistics.median(our.wall / their.wall for our, their in zip(ours, theirs))
+    alone = statistics.median(our.alone / their.wall for our, their in zip(ours, theirs))
+    print(
+        f"  aof_import takes {whole:.2f} x the time of redis-cli --pipe, the import alone {alone:.2f} x (medians of {rounds})"
+    )
+    if without_hiredis:
+        plain = statistics.median(our.wall / their.wall for our, their in zip(runs["without hiredis"], ours))
+        print(
+            f"  without hiredis it takes {plain:.2f} x the time that it takes with it (median of {rounds})", flush=True
+        )
 
 
 def main() -> None:
@@ -142,9 +198,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--delay", type=float, default=0.0, metavar="MS")
+    parser.add_argument("--without-hiredis", action="store_true")
     args = parser.parse_args()
     for kind in args.kinds.split(","):
-        compare(kind, int(KEYS[kind] * args.scale), args.rounds, args.delay / 1000)
+        compare(kind, int(KEYS[kind] * args.scale), args.rounds, args.delay / 1000, args.without_hiredis)
 
 
 if __name__ == "__main__":
