@@ -205,7 +205,17 @@ def connect_error(endpoint: Endpoint, exc: Exception) -> ConnectError:
             changed=nothing,
             todo=f"Look at the server's log, and at the whitelist if it is a Tair instance{hint}",
         )
-    return ConnectError(f"{endpoint} refused to log in: {explain(text)}", changed=nothing, todo=next_step(text))
+    return LoginRefusedError(
+        f"{endpoint} refused to log in: {explain(text)}", text, changed=nothing, todo=next_step(text)
+    )
+
+
+class LoginRefusedError(ConnectError):
+    """The server was reached, and answered ``reply`` instead of letting us in."""
+
+    def __init__(self, what: str, reply: str, *, changed: str, todo: str) -> None:
+        super().__init__(what, changed=changed, todo=todo)
+        self.reply = reply
 
 
 def _chain(exc: BaseException | None) -> list[BaseException]:

@@ -16,9 +16,9 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-#: What an error is about: this one command; the server or the account, so that the next command fails alike; or a
-#: state of the server that ends by itself.
-About = t.Literal["command", "server", "passing"]
+#: What an error is about: this one command; the server or the account, so that the next command fails alike; a state of
+#: the server that ends by itself; or more commands on their way than the server takes.
+About = t.Literal["command", "server", "passing", "pipeline"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ _TABLE: tuple[tuple[re.Pattern[str], Meaning], ...] = (
         r"too many pending request",
         "the proxy refuses a pipeline this deep",
         "Set window_bytes lower (1 MB, say) and run again",
-        "passing",
+        "pipeline",
     ),
     _row(
         r"^MOVED|^ASK ",
@@ -147,6 +147,10 @@ _TABLE: tuple[tuple[re.Pattern[str], Meaning], ...] = (
 )
 
 
+#: What EXEC is answered with in front of the reason why the whole transaction can't be.
+_ABORTED = re.compile(r"^EXECABORT Transaction discarded because of: ")
+
+
 def without_values(reply: str) -> str:
     """An error reply without what it repeats of the command: ``with args beginning with:`` is followed by values."""
     return re.sub(r",?\s*with args beginning with:.*", "", reply, flags=re.DOTALL)
@@ -154,8 +158,9 @@ def without_values(reply: str) -> str:
 
 def meaning(reply: str) -> Meaning | None:
     """The meaning of an error reply (without its leading ``-``), or None for one that explains itself."""
+    reason = _ABORTED.sub("", reply)
     for pattern, row in _TABLE:
-        if pattern.search(reply):
+        if pattern.search(reason):
             return row
     return None
 

@@ -156,7 +156,7 @@ def compare(kind: str, keys: int, rounds: int, delay: float, without_hiredis: bo
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(Server(build("redis-7.0.15"), {"save": "", "appendonly": "no"}))
         port = stack.enter_context(Proxy(server.port, delay=delay)).port if delay else server.port
-        contestants = {
+        contestants: dict[str, t.Callable[[], Run]] = {
             "redis-cli --pipe": lambda: redis_cli(server, port, path),
             "aof_import": lambda: aof_import(server, port, path, []),
         }

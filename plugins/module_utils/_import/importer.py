@@ -38,12 +38,15 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.session impo
     Options,
     Outcome,
     PassingState,
+    PipelineTooDeep,
     Rewind,
     Session,
+    passing_state,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.transactions import send_transactions
 from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     Endpoint,
+    LoginRefusedError,
     ServerFacts,
     connect,
     connected_socket,
@@ -198,6 +201,8 @@ def _stream_to_the_end(session: Session) -> int | None:
         except Rewind:
             continue
         except (ConnectionLost, ConnectError, PassingState) as exc:
+            if isinstance(exc, LoginRefusedError) and passing_state(exc.reply) is None:
+                raise session.failed(exc.what, todo=exc.todo) from exc
             if session.checkpoint.position > at:
                 failing_since, delay = time.monotonic(), 0.1
             if time.monotonic() - failing_since > session.options.timeout:
@@ -205,6 +210,9 @@ def _stream_to_the_end(session: Session) -> int | None:
                     f"{session.endpoint} could not be written to for {session.options.timeout:g} s: {exc}"
                 ) from exc
             session.outcome.reconnects += 1
+            if isinstance(exc, PipelineTooDeep):
+                session.send_less_at_once()
+                delay = 0.1
         time.sleep(delay)
         delay = min(delay * 2, 5.0)
 
@@ -231,7 +239,7 @@ def _connected(session: Session) -> t.Iterator[Pipe[Request]]:
         session.outcome.commands = session.checkpoint.commands
         pipe: Pipe[Request] = Pipe(
             connected_socket(client),
-            window=options.window_bytes,
+            window=session.window_bytes,
             timeout=options.timeout,
             pace=_pace(options.rate_limit),
         )

@@ -35,6 +35,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.batch import
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import FileRange, Pipe, Request
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Rewind, Session
+from ansible_collections.redisops.tair.plugins.module_utils._replies import meaning
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, ErrorReply, encode
 
 #: Of one MSET: each costs the server a reply and us a wake-up. It makes room for 1024 arguments at first.
@@ -61,8 +62,8 @@ class _PlainSender:
         self._session = session
         self._pipe = pipe
         # A quarter of what may be under way between two checkpoints; a zone that leaves room for both.
-        self._every = session.options.window_bytes // 4
-        self._zone = 2 * (session.options.window_bytes + self._every)
+        self._every = session.window_bytes // 4
+        self._zone = 2 * (session.window_bytes + self._every)
         # The furthest place where a key begins and before which all is well; and the last one written down, of which
         # it may not be known yet whether the target has it or still the one before.
         self._reached = self._written = session.checkpoint
@@ -139,18 +140,22 @@ class _PlainSender:
                 session.confirm(done)
 
     def _record_errors(self, batch: Batch) -> None:
-        if any(isinstance(reply, ErrorReply) for reply in batch.replies[: batch.gathered]):
-            # An MSET is refused as a whole. Go back and send each SET by itself: that tells which key it is about,
-            # and a user who may SET but not MSET gets on.
-            self._session.gather = False
-            raise Rewind
         commands = list(self._session.commands_of(batch))
+        for number, reply in enumerate(batch.replies[: batch.gathered]):
+            if isinstance(reply, ErrorReply):
+                if (row := meaning(str(reply))) and row.about != "command":
+                    gathered = [found for found in commands if is_plain_set(found.command)]
+                    self._session.add_error(gathered[number * MSET_PAIRS], reply)
+                # An MSET is refused as a whole. Go back and send each SET by itself: that tells which key it is about,
+                # and a user who may SET but not MSET gets on.
+                self._session.gather = False
+                raise Rewind
         if batch.gathered:
             commands = [found for found in commands if not is_plain_set(found.command)]
         answers = batch.answers or range(-batch.gathered, len(batch.replies) - batch.gathered)
-        for reply, number in zip(batch.replies, answers):
-            if isinstance(reply, ErrorReply) and number is not None:
-                self._session.add_error(commands[number], reply)
+        for reply, answered in zip(batch.replies, answers):
+            if isinstance(reply, ErrorReply) and answered is not None:
+                self._session.add_error(commands[answered], reply)
 
 
 def plain_batches(

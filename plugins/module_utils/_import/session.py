@@ -33,6 +33,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._replies import expl
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, ErrorReply, encode
 
 _REPORT_EVERY = 0.5  # seconds
+_SMALLEST_WINDOW = 1024  # bytes; a few commands
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,17 @@ class PassingState(Exception):
     """The target is in a state that ends by itself; the text is its error reply."""
 
 
+class PipelineTooDeep(PassingState):
+    """More was on its way than the target, or a proxy in front of it, takes."""
+
+
+def passing_state(reply: str) -> PassingState | None:
+    """What to raise for an error reply that a later try may not get; None for any other."""
+    row = meaning(reply)
+    kinds = {"passing": PassingState, "pipeline": PipelineTooDeep}
+    return kinds[row.about](reply) if row is not None and row.about in kinds else None
+
+
 class Session:
     """One import under way. ``report`` is called about twice a second."""
 
@@ -119,8 +131,15 @@ class Session:
         """Whether SETs may travel as MSET."""
         self.round_trip = 0.0
         """Seconds."""
+        self.window_bytes = options.window_bytes
+        self.batch_bytes = options.batch_bytes
         self._report = report
         self._reported = 0.0
+
+    def send_less_at_once(self) -> None:
+        """After a :class:`PipelineTooDeep`."""
+        self.window_bytes = max(self.window_bytes // 4, _SMALLEST_WINDOW)
+        self.batch_bytes = min(self.batch_bytes, self.window_bytes)
 
     def confirm(self, batch: Batch) -> None:
         """Count a batch that the target has answered."""
@@ -141,7 +160,7 @@ class Session:
     def frames(self, part: Part, start: int, end: int) -> Frames:
         """What a part holds from position ``start`` to ``end``."""
         offset, stop = part.offset_of(start), part.offset_of(end)
-        return Frames(part.fd, offset, stop, where=str(part.path), block_bytes=self.options.batch_bytes)
+        return Frames(part.fd, offset, stop, where=str(part.path), block_bytes=self.batch_bytes)
 
     def selected(self, part: Part, frames: t.Iterable[Frame], database: int) -> t.Iterable[Frame]:
         """What of the frames is wanted; ``database``: of the source, selected before them."""
@@ -206,8 +225,8 @@ class Session:
             key=printable(key) if key is not None else "",
             reply=without_values(str(reply)),
         )
-        if error.about == "passing":
-            raise PassingState(error.reply)
+        if passing := passing_state(error.reply):
+            raise passing
         log = self.outcome.errors
         log.add(error, refused=refused)
         if self.options.stop_at_error or error.about == "server":
@@ -221,10 +240,7 @@ class Session:
     def checkpoint_refused(self, reply: ErrorReply) -> Exception:
         """What to raise when the target does not take the checkpoint, or the transaction around it."""
         text = without_values(str(reply))
-        row = meaning(text)
-        if row is not None and row.about == "passing":
-            return PassingState(text)
-        return self.failed(
+        return passing_state(text) or self.failed(
             f"{self.endpoint} answered {explain(text)} to the import's own checkpoint", todo=next_step(text)
         )
 

@@ -28,6 +28,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.batch import
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import FileRange, Pipe, Request, Sendable
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Rewind, Session
+from ansible_collections.redisops.tair.plugins.module_utils._replies import explain
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply, encode
 
 #: A batch grows while its commit takes less than so many round trips: on a long line it would be all waiting.
@@ -47,6 +48,8 @@ class _Commit:
     body: Request
     checkpoint: Checkpoint
     exec: Request
+    queued: int
+    """Commands between MULTI and EXEC."""
     sent: float
 
 
@@ -59,7 +62,7 @@ class _TransactionSender:
     def __init__(self, session: Session, pipe: Pipe[Request]) -> None:
         self._session = session
         self._pipe = pipe
-        self._batch_bytes = session.options.batch_bytes
+        self._batch_bytes = session.batch_bytes
 
     def send(self, part: Part, frames: t.Iterable[Frame]) -> None:
         session = self._session
@@ -83,13 +86,15 @@ class _TransactionSender:
             record = checkpoint.command()
             body = Request([_MULTI, *batch.parts, record], batch.size + len(_MULTI) + len(record), batch.expected + 2)
             self._pipe.submit(body)
+            queued = batch.expected + 1
             if committing is not None:
                 self._confirm(committing)
                 if session.outcome.errors.before(position) != checkpoint.errors:
                     checkpoint = checkpoint.at(position, errors=session.outcome.errors.before(position))
                     record = checkpoint.command()
                     self._pipe.submit(Request([record], len(record), 1))
-            committing = _Commit(batch, body, checkpoint, Request([_EXEC], len(_EXEC), 1), time.monotonic())
+                    queued += 1
+            committing = _Commit(batch, body, checkpoint, Request([_EXEC], len(_EXEC), 1), queued, time.monotonic())
             self._pipe.submit(committing.exec)
         if committing is not None:
             self._confirm(committing)
@@ -105,10 +110,11 @@ class _TransactionSender:
             for _done in self._pipe.finished():
                 pass
         session, batch, reply = self._session, commit.batch, commit.exec.replies[0]
-        options = session.options
         if time.monotonic() - commit.sent < _WORTHWHILE_ROUND_TRIPS * session.round_trip:
-            self._batch_bytes = min(self._batch_bytes * 2, max(options.window_bytes, options.batch_bytes))
+            self._batch_bytes = min(self._batch_bytes * 2, max(session.window_bytes, session.batch_bytes))
         if isinstance(reply, list):
+            if len(reply) != commit.queued:
+                raise self._committed_in_part(commit)
             session.checkpoint = commit.checkpoint
             session.outcome.changed = True
             session.confirm(batch)
@@ -124,6 +130,17 @@ class _TransactionSender:
             (found for found in (multi, record, reply) if isinstance(found, ErrorReply)), ErrorReply("EXEC gave nil")
         )
         raise session.checkpoint_refused(fault)
+
+    def _committed_in_part(self, commit: _Commit) -> ImportFailedError:
+        """A server never does that: it aborts. A proxy between may have kept commands from it."""
+        fault = next((reply for reply in commit.body.replies if isinstance(reply, ErrorReply)), "no error")
+        failure = self._session.failed(
+            f"{self._session.endpoint} committed a transaction without all of its commands, and answered "
+            f"{explain(str(fault))} to one of them: what stands between does not keep transactions whole",
+            todo="Import again from the beginning (if_not_empty=flush, resume=false), through an endpoint that is no proxy",
+        )
+        failure.changed = f"{self._session.endpoint} lacks a part of the data"
+        return failure
 
     def _committed_with_errors(self, batch: Batch, replies: list[Reply]) -> None:
         """The other commands of the batch have been applied, so a later run must know that these have not."""

@@ -86,6 +86,11 @@ def test_a_value_that_the_server_quotes_is_not_told() -> None:
     [
         ("LOADING Redis is loading the dataset in memory", "passing"),
         ("CLUSTERDOWN The cluster is down", "passing"),
+        (
+            "EXECABORT Transaction discarded because of: READONLY You can't write against a read only replica.",
+            "passing",
+        ),
+        ("ERR request refused, too many pending request", "pipeline"),
         ("ERR illegal address", "server"),
         ("OOM command not allowed when used memory > 'maxmemory'.", "server"),
         ("WRONGTYPE Operation against a key holding the wrong kind of value", "command"),
