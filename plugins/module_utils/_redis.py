@@ -12,12 +12,13 @@ Everything here speaks RESP2: Redis 5 and older answer redis-py's RESP3 greeting
 from __future__ import annotations
 
 import contextlib
+import platform
 import re
 import socket
 import ssl
 import traceback
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.compat.version import LooseVersion
@@ -57,6 +58,8 @@ class Endpoint:
     client_cert_file: str = ""
     client_key_file: str = ""
     connect_timeout: float = 10.0
+    renamed_commands: t.Mapping[str, str] = field(default_factory=dict)
+    """What ``rename-command`` in its configuration file calls a command; as secret as a password."""
 
     @classmethod
     def from_params(cls, params: dict[str, t.Any]) -> Endpoint:
@@ -73,7 +76,13 @@ class Endpoint:
             client_cert_file=params["client_cert_file"] or "",
             client_key_file=params["client_key_file"] or "",
             connect_timeout=params["connect_timeout"],
+            # Only the modules for a source have this option. One that is not given is None.
+            renamed_commands={name: new for name, new in (params.get("renamed_commands") or {}).items() if new},
         )
+
+    def command(self, name: str) -> str:
+        """What this server calls a command."""
+        return self.renamed_commands.get(name, name)
 
     def __str__(self) -> str:
         if self.unix_socket:
@@ -87,12 +96,17 @@ def require_redis() -> None:
     """Raise :class:`MissingLibraryError` unless a redis-py that we can work with is installed."""
     if REDIS_IMPORT_ERROR is not None:
         raise MissingLibraryError(
-            missing_required_lib("redis", reason="to talk to the servers"), exception=REDIS_IMPORT_ERROR
+            missing_required_lib("redis", reason="to talk to the servers"),
+            exception=REDIS_IMPORT_ERROR,
+            missing_library="redis",  # the action plugins bring it along then
+            python_version=platform.python_version(),
         )
     if LooseVersion(redis.__version__) < LooseVersion(MINIMUM_REDIS_PY):
         raise MissingLibraryError(
             f"redis-py {redis.__version__} is too old: {MINIMUM_REDIS_PY} or newer is needed",
             todo="Upgrade it (pip install --upgrade redis) for the Python that runs this module",
+            missing_library="redis",
+            python_version=platform.python_version(),
         )
 
 
@@ -305,17 +319,18 @@ def config_get(client: redis.Redis, endpoint: Endpoint, name: str) -> str | None
     """The value of one parameter, or None where this version lacks it. Raises :class:`ConfigForbiddenError`."""
     try:
         with speaking_to(endpoint, f"reading the parameter {name}"):
-            values = t.cast("dict[str, str]", client.config_get(name))
+            reply: list[bytes] = client.execute_command(endpoint.command("CONFIG"), "GET", name)
     except TairError as exc:
         raise _config_forbidden(endpoint, exc, "read") from exc
-    return values.get(name)
+    texts = [part.decode("utf-8", "replace") for part in reply]
+    return dict(zip(texts[::2], texts[1::2])).get(name)
 
 
 def config_set(client: redis.Redis, endpoint: Endpoint, name: str, value: str) -> None:
     """Set one parameter. Raises :class:`ConfigForbiddenError`, or :class:`ReplyError` with the server's reason."""
     try:
         with speaking_to(endpoint, f"setting {name} to '{value}'"):
-            client.config_set(name, value)
+            client.execute_command(endpoint.command("CONFIG"), "SET", name, value)
     except TairError as exc:
         raise _config_forbidden(endpoint, exc, "set") from exc
 
@@ -325,5 +340,5 @@ def _config_forbidden(endpoint: Endpoint, exc: TairError, verb: str) -> TairErro
         return exc
     return ConfigForbiddenError(
         f"{exc.what}: CONFIG is renamed or forbidden here, so parameters can't be {verb}",
-        todo="Give a user that may run CONFIG (ACL: +config), or undo rename-command for CONFIG in the server's configuration file",
+        todo="Give a user that may run CONFIG (ACL: +config), or the name that rename-command gave it: renamed_commands",
     )
