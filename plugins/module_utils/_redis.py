@@ -205,11 +205,18 @@ def connect_error(endpoint: Endpoint, exc: Exception) -> ConnectError:
                 changed=nothing,
                 todo="Check login_unix_socket, ca_certs, client_cert_file and client_key_file",
             )
+    if "illegal address" in text:  # Tair's own
+        return ConnectError(
+            f"{endpoint} refused to log in: {explain(text)}",
+            changed=nothing,
+            todo=f"Add the address of {_this_machine(endpoint)} to the instance's IP whitelist (console: Whitelist Settings), then run again",
+        )
     if isinstance(exc, redis.TimeoutError):
         return ConnectError(
             f"{endpoint} did not answer within {endpoint.connect_timeout:g} s",
             changed=nothing,
-            todo="Check the address and the firewall between, on Tair that this address is on the whitelist"
+            todo="Check the address and the firewall between, on Tair that the address of "
+            f"{_this_machine(endpoint)} is on the whitelist"
             + ("; if this port does not speak TLS, set tls=false" if endpoint.tls else ""),
         )
     if isinstance(exc, redis.ConnectionError) and re.search(r"closed|reset|broken pipe", text, re.IGNORECASE):
@@ -230,6 +237,19 @@ class LoginRefusedError(ConnectError):
     def __init__(self, what: str, reply: str, *, changed: str, todo: str) -> None:
         super().__init__(what, changed=changed, todo=todo)
         self.reply = reply
+
+
+def _this_machine(endpoint: Endpoint) -> str:
+    """Where this runs, be it the control node or a source host, and the address that it sends from to the server."""
+    name = socket.gethostname()
+    with contextlib.suppress(OSError):
+        family, kind, _protocol, _name, address = socket.getaddrinfo(
+            endpoint.host, endpoint.port, type=socket.SOCK_DGRAM
+        )[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(address)  # chooses a route, and sends nothing
+            return f"{name}, which is {probe.getsockname()[0]} unless it is translated on the way,"
+    return name
 
 
 def _chain(exc: BaseException | None) -> list[BaseException]:
