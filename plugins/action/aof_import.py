@@ -28,12 +28,11 @@ _SILENCE = 20.0  # seconds without a byte after which the connection for the lin
 
 
 class ActionModule(ModuleAction):
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        variables = task_vars or {}
+    def run_module(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         label = f"{variables.get('inventory_hostname', '')} | aof_import"
         reader = self._reader(label) if self._shows_progress(variables) else None
         if reader is None:
-            return super().run(tmp, variables)
+            return super().run_module(variables)
         path = self._progress_path()
         arguments = {**self._task.args, "progress_path": path}
         with ImportProgress(label, lambda: reader(path), show=display.display, tell=display.v):

@@ -2,12 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``aof_import`` with progress lines. Everything else is the module's, as without an action plugin."""
-
 from __future__ import annotations
 
-from ansible_collections.redisops.tair.plugins.plugin_utils._module_action import SourceAction
+from ansible_collections.redisops.tair.plugins.plugin_utils._module_action import ModuleAction
 
 
-class ActionModule(SourceAction):
-    """The module as it is; see :class:`SourceAction`."""
+class ActionModule(ModuleAction):
+    pass

@@ -77,6 +77,21 @@ notes:
     The host needs nothing but Python then.
 """
 
+    # Beside the standard fragment, for modules that work on one server. Twin of server_spec() in module_utils/_argspec.py.
+    SERVER = r"""
+options:
+  via:
+    description:
+      - Where the module runs.
+    type: str
+    choices:
+      host: On the host of the task, as any module.
+      control_node: >-
+        On the control node, by the Python that runs Ansible, as its user and without C(become). The server must be reachable from
+        there. The host of the task needs no Python then, and is not connected to.
+    default: host
+"""
+
     # Beside the standard fragment, for modules that work on a source. Twin of source_spec() in module_utils/_argspec.py.
     SOURCE = r"""
 options:
@@ -93,14 +108,4 @@ options:
         description:
           - Name of C(BGREWRITEAOF).
         type: str
-  via:
-    description:
-      - Where the module runs.
-    type: str
-    choices:
-      host: On the host of the task, as any module.
-      control_node: >-
-        On the control node, by the Python that runs Ansible and without C(become), for a host that has no Python. The server must be
-        reachable from there; O(login_host) and all files are seen from there, and the server's own files are not looked at.
-    default: host
 """

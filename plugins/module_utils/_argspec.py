@@ -41,17 +41,15 @@ def connection_spec(*, fallbacks: bool = True) -> dict[str, t.Any]:
     return spec
 
 
+def server_spec() -> dict[str, t.Any]:
+    """The options of a module for one server: those of the connection, and where the module runs."""
+    return {**connection_spec(), "via": {"type": "str", "choices": ["host", "control_node"], "default": "host"}}
+
+
 def source_spec() -> dict[str, t.Any]:
-    """The options of a module for a source: those of the connection, and what is asked of sources only."""
-    return {
-        **connection_spec(),
-        "renamed_commands": {
-            "type": "dict",
-            "no_log": True,
-            "options": {name: {"type": "str"} for name in RENAMEABLE},
-        },
-        "via": {"type": "str", "choices": ["host", "control_node"], "default": "host"},
-    }
+    """The same with what is asked of sources only."""
+    renamed = {"type": "dict", "no_log": True, "options": {name: {"type": "str"} for name in RENAMEABLE}}
+    return {**server_spec(), "renamed_commands": renamed}
 
 
 Result = t.Dict[str, t.Any]

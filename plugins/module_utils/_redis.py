@@ -12,6 +12,7 @@ Everything here speaks RESP2: Redis 5 and older answer redis-py's RESP3 greeting
 from __future__ import annotations
 
 import contextlib
+import errno
 import platform
 import re
 import socket
@@ -199,6 +200,12 @@ def connect_error(endpoint: Endpoint, exc: Exception) -> ConnectError:
                 changed=nothing,
                 todo="Check login_host and login_port, and that the server runs and listens on this address",
             )
+        if isinstance(cause, OSError) and cause.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+            return ConnectError(
+                f"There is no way to {endpoint} from {_this_machine(endpoint)}: {cause.strerror}",
+                changed=nothing,
+                todo="Check login_host, and the routes and the firewall between",
+            )
         if isinstance(cause, FileNotFoundError):
             return ConnectError(
                 f"A file is missing to connect to {endpoint}: {cause}",
@@ -248,7 +255,7 @@ def _this_machine(endpoint: Endpoint) -> str:
         )[0]
         with socket.socket(family, kind) as probe:
             probe.connect(address)  # chooses a route, and sends nothing
-            return f"{name}, which is {probe.getsockname()[0]} unless it is translated on the way,"
+            return f"{name} ({probe.getsockname()[0]}, if nothing translates it on the way)"
     return name
 
 

@@ -29,6 +29,7 @@ description:
   - A target that is not empty is refused before anything is sent, unless O(if_not_empty) says otherwise.
 extends_documentation_fragment:
   - redisops.tair._redis
+  - redisops.tair._redis.server
   - redisops.tair._attributes
   - redisops.tair._attributes.actiongroup_tair
 attributes:
@@ -315,7 +316,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof, was_rewritten
-from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, connection_spec, run
+from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, server_spec
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import check_import, import_aof
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import ProgressFile
@@ -394,7 +395,7 @@ def import_(module: AnsibleModule) -> Result:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            **connection_spec(),
+            **server_spec(),
             "path": {"type": "path", "required": True},
             "aof_base_size": {"type": "int", "default": 0},
             "if_not_empty": {"type": "str", "choices": ["fail", "append", "flush"], "default": "fail"},

@@ -15,9 +15,10 @@ author:
 description:
   - Reads the persistence state of a running Redis, Valkey or KeyDB server, and the files of its AOF.
   - Refuses nothing and changes nothing. What the server or the file system does not let it see is V(null).
-  - Run it on the host of the server, as the files are looked at there.
+  - Run it on the host of the server, as the files are looked at there. With O(via=control_node) they are not looked at.
 extends_documentation_fragment:
   - redisops.tair._redis
+  - redisops.tair._redis.server
   - redisops.tair._redis.source
   - redisops.tair._attributes
   - redisops.tair._attributes.actiongroup_tair

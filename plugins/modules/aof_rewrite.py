@@ -23,6 +23,7 @@ description:
   - Works with C(appendonly no) too; the files then are a snapshot.
 extends_documentation_fragment:
   - redisops.tair._redis
+  - redisops.tair._redis.server
   - redisops.tair._redis.source
   - redisops.tair._attributes
   - redisops.tair._attributes.actiongroup_tair

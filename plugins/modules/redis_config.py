@@ -18,6 +18,7 @@ description:
   - The configuration file is not written; a restart of the server brings back what stands there.
 extends_documentation_fragment:
   - redisops.tair._redis
+  - redisops.tair._redis.server
   - redisops.tair._redis.source
   - redisops.tair._attributes
   - redisops.tair._attributes.actiongroup_tair

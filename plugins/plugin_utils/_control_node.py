@@ -29,5 +29,6 @@ def on_control_node(action: t.Any, variables: dict[str, t.Any]) -> t.Iterator[di
     try:
         yield here
     finally:
+        action._remove_tmp_path(local._shell.tmpdir)
         action._connection = host_connection
         local.close()

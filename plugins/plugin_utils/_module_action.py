@@ -4,7 +4,9 @@
 
 # Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What the action plugins of the modules have in common: everything as without one, but the module finds its library."""
+"""What the action plugins of the modules have in common. Everything is as without one, but for two things: the module
+finds its library, and the option ``via`` says where it runs.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,18 @@ Result = t.Dict[str, t.Any]
 
 
 class ModuleAction(NormalAction):  # type: ignore[misc]
-    """Where the module finds no redis library it runs again with the control node's own, which goes with the task."""
+    """A module that finds no redis library runs again with the control node's own, which goes when the task ends."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> Result:
-        result: Result = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        if self._task.args.get("via") != "control_node":
+            return self.run_module(variables)
+        with on_control_node(self, variables) as here:
+            return self.run_module(here)
+
+    def run_module(self, variables: dict[str, t.Any]) -> Result:
+        """What the task returns; the connection is that to where the module runs."""
+        result: Result = super().run(None, variables)
         return result
 
     def _execute_module(self, *args: t.Any, **kwargs: t.Any) -> Result:
@@ -41,6 +51,10 @@ class ModuleAction(NormalAction):  # type: ignore[misc]
         display.vvv(f"The Python there has no redis library: {len(library)} bytes are brought along")
         with self._on_python_path(library):
             brought: Result = super()._execute_module(*args, **kwargs)
+        if "missing_library" in brought:
+            brought["msg"] = (
+                f"{brought['msg']} The control node's own was brought along, and can't be imported there either."
+            )
         return brought
 
     @contextlib.contextmanager
@@ -59,13 +73,3 @@ class ModuleAction(NormalAction):  # type: ignore[misc]
             yield
         finally:
             environment.pop()
-
-
-class SourceAction(ModuleAction):
-    """For the modules that have the option ``via``."""
-
-    def _execute_module(self, *args: t.Any, **kwargs: t.Any) -> Result:
-        if self._task.args.get("via") != "control_node":
-            return super()._execute_module(*args, **kwargs)
-        with on_control_node(self, kwargs.pop("task_vars")) as variables:
-            return super()._execute_module(*args, **kwargs, task_vars=variables)

@@ -9,18 +9,20 @@ import re
 import pytest
 import yaml
 from ansible_collections.redisops.tair.plugins.doc_fragments._redis import ModuleDocFragment
-from ansible_collections.redisops.tair.plugins.module_utils._argspec import connection_spec, source_spec
+from ansible_collections.redisops.tair.plugins.module_utils._argspec import connection_spec, server_spec, source_spec
 from ansible_collections.redisops.tair.plugins.module_utils._redis import MINIMUM_REDIS_PY
 
 SPEC = source_spec()
 FRAGMENT = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)
+SERVER = yaml.safe_load(ModuleDocFragment.SERVER)["options"]
 SOURCE = yaml.safe_load(ModuleDocFragment.SOURCE)["options"]
-DOCUMENTED = {**FRAGMENT["options"], **SOURCE}
+DOCUMENTED = {**FRAGMENT["options"], **SERVER, **SOURCE}
 
 
 def test_the_same_options_are_specified_and_documented_in_the_same_order() -> None:
     assert list(SPEC) == list(DOCUMENTED)
     assert list(connection_spec()) == list(FRAGMENT["options"])
+    assert list(server_spec()) == [*FRAGMENT["options"], *SERVER]
     assert list(SPEC["renamed_commands"]["options"]) == list(SOURCE["renamed_commands"]["suboptions"])
 
 
