@@ -318,6 +318,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import f
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof, was_rewritten
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, server_spec
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
+from ansible_collections.redisops.tair.plugins.module_utils._import.abandoned import end_when_abandoned
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import check_import, import_aof
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import ProgressFile
 from ansible_collections.redisops.tair.plugins.module_utils._import.selection import Selection
@@ -350,6 +351,7 @@ def options_of(params: dict[str, t.Any]) -> Options:
 def import_(module: AnsibleModule) -> Result:
     params = module.params
     endpoint, options = Endpoint.from_params(params), options_of(params)
+    end_when_abandoned()
     found = find_aof(Path(params["path"]))
     with open_aof(found, base_size=params["aof_base_size"]) as aof:
         if module.check_mode:
