@@ -15,17 +15,18 @@ from __future__ import annotations
 import os
 import select
 import signal
-import sys
 import threading
+
+_STANDARD_OUTPUT = 1
 
 
 def end_when_abandoned() -> None:
     """From now on this process ends (SIGTERM) when the reader of its standard output goes. A file has none, and never goes."""
-    threading.Thread(target=_watch, args=(sys.stdout.fileno(),), daemon=True).start()
+    threading.Thread(target=_watch, daemon=True).start()
 
 
-def _watch(output: int) -> None:
+def _watch() -> None:
     poll = select.poll()
-    poll.register(output, 0)  # nothing but what is always told: that the other end is closed
+    poll.register(_STANDARD_OUTPUT, 0)  # nothing but what is always told: that the other end is closed
     if poll.poll():
         os.kill(os.getpid(), signal.SIGTERM)
