@@ -14,12 +14,13 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import io
+import re
 import typing as t
 import zipfile
 from pathlib import Path
 
+from ansible.module_utils.compat.version import LooseVersion
 from ansible_collections.redisops.tair.plugins.module_utils._errors import MissingLibraryError
-from packaging.specifiers import SpecifierSet
 
 _NAME = "redis"
 
@@ -39,8 +40,8 @@ def library_for(python: str) -> bytes:
             "The Python that runs Ansible has no redis library to bring along",
             todo="Install it on the control node, or on the host: pip install redis",
         ) from None
-    needed = str(library.metadata.json.get("requires_python", ""))
-    if not SpecifierSet(needed).contains(python, prereleases=True):
+    needed = str(library.metadata.json.get("requires_python", ""))  # '>=3.10'
+    if any(LooseVersion(python) < LooseVersion(oldest) for oldest in re.findall(r">=\s*([\d.]+)", needed)):
         raise MissingLibraryError(
             f"The control node's redis library ({library.version}) can't be brought along: it needs Python {needed}, "
             f"and the host has {python}",
