@@ -123,11 +123,13 @@ def test_a_target_that_the_source_host_can_not_reach_is_told_before_anything_is_
 
     told = message(migration.run(aof_migrate_transfer="direct"))
     fetched = migration.run(aof_migrate_transfer="fetch")
+    again = migration.run(aof_migrate_transfer="direct", ansible_python_interpreter=str(plain))
 
     assert f"There is no way to {migration.target} from {socket.gethostname()}" in told
     assert f"The settings of {server_socket} are as they were" in told
     assert migration.settings() == settings
     assert fetched.returncode == 0, fetched.output
+    assert "The target is not empty" in message(again), "without a comparison nobody knows what it holds"
 
 
 def test_direct_and_a_host_without_python_do_not_go_together(make_migration: MakeMigration) -> None:
