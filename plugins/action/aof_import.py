@@ -10,7 +10,6 @@ import functools
 import secrets
 import typing as t
 
-from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError
 from ansible_collections.redisops.tair.plugins.plugin_utils._import_progress import (
@@ -19,6 +18,7 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._import_progress imp
     local_file,
     remote_file,
 )
+from ansible_collections.redisops.tair.plugins.plugin_utils._module_action import ModuleAction
 from ansible_collections.redisops.tair.plugins.plugin_utils._progress import wanted
 from ansible_collections.redisops.tair.plugins.plugin_utils._task_host import connector, is_ssh
 
@@ -27,20 +27,16 @@ display = Display()
 _SILENCE = 20.0  # seconds without a byte after which the connection for the lines is given up
 
 
-class ActionModule(NormalAction):  # type: ignore[misc]
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        variables = task_vars or {}
+class ActionModule(ModuleAction):
+    def run_module(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         label = f"{variables.get('inventory_hostname', '')} | aof_import"
         reader = self._reader(label) if self._shows_progress(variables) else None
-        result: dict[str, t.Any]
         if reader is None:
-            result = super().run(tmp, variables)
-            return result
+            return super().run_module(variables)
         path = self._progress_path()
         arguments = {**self._task.args, "progress_path": path}
         with ImportProgress(label, lambda: reader(path), show=display.display, tell=display.v):
-            result = self._execute_module(module_args=arguments, task_vars=variables)
-        return result
+            return self._execute_module(module_args=arguments, task_vars=variables)
 
     def _shows_progress(self, variables: t.Mapping[str, t.Any]) -> bool:
         task = self._task

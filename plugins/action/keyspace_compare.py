@@ -15,28 +15,28 @@ from collections.abc import Mapping
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, TairError
-from ansible_collections.redisops.tair.plugins.plugin_utils._control_node import execute_on_control_node
+from ansible_collections.redisops.tair.plugins.plugin_utils._control_node import on_control_node
+from ansible_collections.redisops.tair.plugins.plugin_utils._module_action import ModuleAction
 from ansible_collections.redisops.tair.plugins.plugin_utils._task_host import connector, is_ssh
 from ansible_collections.redisops.tair.plugins.plugin_utils._tunnel import Tunnel
 
-_MODULE = "redisops.tair.keyspace_compare"
 _LOOPBACK = ("localhost", Tunnel.host)
 _SILENCE = 60.0
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
-    _supports_check_mode = True
+class ActionModule(ModuleAction):
     _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        variables = task_vars or {}
-        result: dict[str, t.Any] = super().run(tmp, variables)
-        source = self._task.args.get("source")
+        variables, source = task_vars or {}, self._task.args.get("source")
         if self._task.delegate_to or not is_ssh(self) or not isinstance(source, Mapping):
-            result.update(self._execute_module(module_name=_MODULE, module_args=self._task.args, task_vars=variables))
-            return result
+            return super().run(tmp, variables)
+        result: dict[str, t.Any] = ActionBase.run(self, tmp, variables)
         try:
-            result.update(self._through_tunnel(source, variables))
+            if self._task.args.get("source_via") == "control_node":
+                result.update(self._on_control_node(self._task.args, variables))
+            else:
+                result.update(self._through_tunnel(source, variables))
         except TairError as exc:
             result.update(failed=True, msg=str(exc), **exc.facts)
         return result
@@ -50,13 +50,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             # A certificate is checked against login_host, so a name that means the loopback here too stays.
             here = host if host in _LOOPBACK else tunnel.host
             arguments = {**self._task.args, "source": {**source, "login_host": here, "login_port": tunnel.port}}
-            result = execute_on_control_node(self, _MODULE, arguments, variables)
+            result = self._on_control_node(arguments, variables)
             return {
                 key: value.replace(f"{here}:{tunnel.port}", f"{host}:{port} on {name}")
                 if key in ("msg", "summary")
                 else value
                 for key, value in result.items()
             }
+
+    def _on_control_node(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        with on_control_node(self, variables) as here:
+            return self._execute_module(module_args=arguments, task_vars=here)
 
 
 def _require_tunnelable(source: Mapping[str, t.Any], host: str, port: str) -> None:

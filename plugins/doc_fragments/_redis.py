@@ -73,4 +73,39 @@ requirements:
 notes:
   - The Python library C(redis) must be installed for the Python that runs the module on the host where it runs.
     With C(hiredis) beside it everything is faster.
+  - Where it is missing, or too old, the control node's own copy is brought along for the time of the task; not with C(async).
+    The host needs nothing but Python then.
+"""
+
+    # Beside the standard fragment, for modules that work on one server. Twin of server_spec() in module_utils/_argspec.py.
+    SERVER = r"""
+options:
+  via:
+    description:
+      - Where the module runs.
+    type: str
+    choices:
+      host: On the host of the task, as any module.
+      control_node: >-
+        On the control node, by the Python that runs Ansible, as its user and without C(become). The server must be reachable from
+        there. The host of the task needs no Python then, and is not connected to.
+    default: host
+"""
+
+    # Beside the standard fragment, for modules that work on a source. Twin of source_spec() in module_utils/_argspec.py.
+    SOURCE = r"""
+options:
+  renamed_commands:
+    description:
+      - What C(rename-command) in the server's configuration file calls these commands. Commands that are not given keep their names.
+    type: dict
+    suboptions:
+      CONFIG:
+        description:
+          - Name of C(CONFIG).
+        type: str
+      BGREWRITEAOF:
+        description:
+          - Name of C(BGREWRITEAOF).
+        type: str
 """

@@ -16,6 +16,9 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
 
+#: Administrators take these away from clients by ``rename-command``, and a source has to run them.
+RENAMEABLE = ("CONFIG", "BGREWRITEAOF")
+
 
 def connection_spec(*, fallbacks: bool = True) -> dict[str, t.Any]:
     """The options that tell where a server is. ``fallbacks``: take what is not given from the environment."""
@@ -36,6 +39,17 @@ def connection_spec(*, fallbacks: bool = True) -> dict[str, t.Any]:
         for name in ("login_host", "login_port", "login_user", "login_password", "ca_certs"):
             spec[name]["fallback"] = (env_fallback, [f"REDISOPS_{name.upper()}"])
     return spec
+
+
+def server_spec() -> dict[str, t.Any]:
+    """The options of a module for one server: those of the connection, and where the module runs."""
+    return {**connection_spec(), "via": {"type": "str", "choices": ["host", "control_node"], "default": "host"}}
+
+
+def source_spec() -> dict[str, t.Any]:
+    """The same with what is asked of sources only."""
+    renamed = {"type": "dict", "no_log": True, "options": {name: {"type": "str"} for name in RENAMEABLE}}
+    return {**server_spec(), "renamed_commands": renamed}
 
 
 Result = t.Dict[str, t.Any]

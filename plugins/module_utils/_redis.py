@@ -12,12 +12,14 @@ Everything here speaks RESP2: Redis 5 and older answer redis-py's RESP3 greeting
 from __future__ import annotations
 
 import contextlib
+import errno
+import platform
 import re
 import socket
 import ssl
 import traceback
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.compat.version import LooseVersion
@@ -57,6 +59,8 @@ class Endpoint:
     client_cert_file: str = ""
     client_key_file: str = ""
     connect_timeout: float = 10.0
+    renamed_commands: t.Mapping[str, str] = field(default_factory=dict)
+    """What ``rename-command`` in its configuration file calls a command; as secret as a password."""
 
     @classmethod
     def from_params(cls, params: dict[str, t.Any]) -> Endpoint:
@@ -73,7 +77,13 @@ class Endpoint:
             client_cert_file=params["client_cert_file"] or "",
             client_key_file=params["client_key_file"] or "",
             connect_timeout=params["connect_timeout"],
+            # Only the modules for a source have this option. One that is not given is None.
+            renamed_commands={name: new for name, new in (params.get("renamed_commands") or {}).items() if new},
         )
+
+    def command(self, name: str) -> str:
+        """What this server calls a command."""
+        return self.renamed_commands.get(name, name)
 
     def __str__(self) -> str:
         if self.unix_socket:
@@ -87,12 +97,17 @@ def require_redis() -> None:
     """Raise :class:`MissingLibraryError` unless a redis-py that we can work with is installed."""
     if REDIS_IMPORT_ERROR is not None:
         raise MissingLibraryError(
-            missing_required_lib("redis", reason="to talk to the servers"), exception=REDIS_IMPORT_ERROR
+            missing_required_lib("redis", reason="to talk to the servers"),
+            exception=REDIS_IMPORT_ERROR,
+            missing_library="redis",  # the action plugins bring it along then
+            python_version=platform.python_version(),
         )
     if LooseVersion(redis.__version__) < LooseVersion(MINIMUM_REDIS_PY):
         raise MissingLibraryError(
             f"redis-py {redis.__version__} is too old: {MINIMUM_REDIS_PY} or newer is needed",
             todo="Upgrade it (pip install --upgrade redis) for the Python that runs this module",
+            missing_library="redis",
+            python_version=platform.python_version(),
         )
 
 
@@ -185,17 +200,30 @@ def connect_error(endpoint: Endpoint, exc: Exception) -> ConnectError:
                 changed=nothing,
                 todo="Check login_host and login_port, and that the server runs and listens on this address",
             )
+        if isinstance(cause, OSError) and cause.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+            return ConnectError(
+                f"There is no way to {endpoint} from {_this_machine(endpoint)}: {cause.strerror}",
+                changed=nothing,
+                todo="Check login_host, and the routes and the firewall between",
+            )
         if isinstance(cause, FileNotFoundError):
             return ConnectError(
                 f"A file is missing to connect to {endpoint}: {cause}",
                 changed=nothing,
                 todo="Check login_unix_socket, ca_certs, client_cert_file and client_key_file",
             )
+    if "illegal address" in text:  # Tair's own
+        return ConnectError(
+            f"{endpoint} refused to log in: {explain(text)}",
+            changed=nothing,
+            todo=f"Add the address of {_this_machine(endpoint)} to the instance's IP whitelist (console: Whitelist Settings), then run again",
+        )
     if isinstance(exc, redis.TimeoutError):
         return ConnectError(
             f"{endpoint} did not answer within {endpoint.connect_timeout:g} s",
             changed=nothing,
-            todo="Check the address and the firewall between, on Tair that this address is on the whitelist"
+            todo="Check the address and the firewall between, on Tair that the address of "
+            f"{_this_machine(endpoint)} is on the whitelist"
             + ("; if this port does not speak TLS, set tls=false" if endpoint.tls else ""),
         )
     if isinstance(exc, redis.ConnectionError) and re.search(r"closed|reset|broken pipe", text, re.IGNORECASE):
@@ -216,6 +244,19 @@ class LoginRefusedError(ConnectError):
     def __init__(self, what: str, reply: str, *, changed: str, todo: str) -> None:
         super().__init__(what, changed=changed, todo=todo)
         self.reply = reply
+
+
+def _this_machine(endpoint: Endpoint) -> str:
+    """Where this runs, be it the control node or a source host, and the address that it sends from to the server."""
+    name = socket.gethostname()
+    with contextlib.suppress(OSError):
+        family, kind, _protocol, _name, address = socket.getaddrinfo(
+            endpoint.host, endpoint.port, type=socket.SOCK_DGRAM
+        )[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(address)  # chooses a route, and sends nothing
+            return f"{name} ({probe.getsockname()[0]}, if nothing translates it on the way)"
+    return name
 
 
 def _chain(exc: BaseException | None) -> list[BaseException]:
@@ -305,17 +346,18 @@ def config_get(client: redis.Redis, endpoint: Endpoint, name: str) -> str | None
     """The value of one parameter, or None where this version lacks it. Raises :class:`ConfigForbiddenError`."""
     try:
         with speaking_to(endpoint, f"reading the parameter {name}"):
-            values = t.cast("dict[str, str]", client.config_get(name))
+            reply: list[bytes] = client.execute_command(endpoint.command("CONFIG"), "GET", name)
     except TairError as exc:
         raise _config_forbidden(endpoint, exc, "read") from exc
-    return values.get(name)
+    texts = [part.decode("utf-8", "replace") for part in reply]
+    return dict(zip(texts[::2], texts[1::2])).get(name)
 
 
 def config_set(client: redis.Redis, endpoint: Endpoint, name: str, value: str) -> None:
     """Set one parameter. Raises :class:`ConfigForbiddenError`, or :class:`ReplyError` with the server's reason."""
     try:
         with speaking_to(endpoint, f"setting {name} to '{value}'"):
-            client.config_set(name, value)
+            client.execute_command(endpoint.command("CONFIG"), "SET", name, value)
     except TairError as exc:
         raise _config_forbidden(endpoint, exc, "set") from exc
 
@@ -325,5 +367,5 @@ def _config_forbidden(endpoint: Endpoint, exc: TairError, verb: str) -> TairErro
         return exc
     return ConfigForbiddenError(
         f"{exc.what}: CONFIG is renamed or forbidden here, so parameters can't be {verb}",
-        todo="Give a user that may run CONFIG (ACL: +config), or undo rename-command for CONFIG in the server's configuration file",
+        todo="Give a user that may run CONFIG (ACL: +config), or the name that rename-command gave it: renamed_commands",
     )

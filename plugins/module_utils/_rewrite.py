@@ -26,6 +26,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     speaking_to,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._source import (
+    FILES_AS_TOLD,
+    Files,
     Location,
     OnDisk,
     Persistence,
@@ -72,7 +74,9 @@ class Rewritten:
 class Rewriter:
     """One rewrite on one source. ``timeout``: seconds for the whole of it, 0 for as long as it takes."""
 
-    def __init__(self, client: redis.Redis, endpoint: Endpoint, *, timeout: float) -> None:
+    def __init__(
+        self, client: redis.Redis, endpoint: Endpoint, files: Files = FILES_AS_TOLD, *, timeout: float
+    ) -> None:
         self.client = client
         self.endpoint = endpoint
         self.timeout = timeout
@@ -80,7 +84,7 @@ class Rewriter:
         self.facts = server_facts(client, endpoint)
         self.location: Location | None
         try:
-            self.location = aof_location(client, endpoint, self.facts)
+            self.location = aof_location(client, endpoint, self.facts, files)
         except ConfigForbiddenError:
             self.location = None
 
@@ -132,14 +136,17 @@ class Rewriter:
     def _trigger(self) -> bool:
         """Ask for a rewrite. False: it is only scheduled, as another child process is running (BGSAVE)."""
         # redis-py turns the reply into True.
-        self.client.set_response_callback("BGREWRITEAOF", bytes)
+        command = self.endpoint.command("BGREWRITEAOF")
+        self.client.set_response_callback(command, bytes)
         try:
             with speaking_to(self.endpoint, "starting a rewrite (BGREWRITEAOF)"):
-                reply: bytes = self.client.execute_command("BGREWRITEAOF")
+                reply: bytes = self.client.execute_command(command)
         except ReplyError as exc:
             # None was seen a moment ago: the one in progress forked after that, so its content is what we want.
             if "already in progress" in exc.what:
                 return True
+            if "unknown command" in exc.what:
+                exc.todo = "If rename-command gave BGREWRITEAOF another name, give that: renamed_commands"
             raise RewriteError(
                 exc.what,
                 changed="No rewrite was started",
@@ -189,13 +196,13 @@ class Rewriter:
                     f"The rewrite on {self.endpoint} ended without a new base ({_base_path(after)} is the old one), "
                     "though the server calls it 'ok': the child process was killed, or that path is not "
                     "the server's own file (a container)",
-                    todo="Run again; look at the server's log if it happens twice",
+                    todo="Run again; look at the server's log if it happens twice. For a container give data_dir",
                 )
             return "manifest" if after.disk.aof and after.disk.aof.layout == "multi" else "inode"
         if after.disk.readable:
             raise RewriteError(
                 f"The rewrite on {self.endpoint} ended, but there is no AOF at {self.location and self.location.path}",
-                todo="Look at the server's log; a server in a container has its files elsewhere on this host",
+                todo="Look at the server's log; for a server in a container, which has its files elsewhere on this host, give data_dir",
             )
         if now.rewrites is not None and now.rewrites == before.persistence.rewrites:
             raise RewriteError(f"{self.endpoint} has not started a rewrite, though it said so", todo="Run again")
@@ -212,7 +219,7 @@ class Rewriter:
         return f"The rewrite on {self.endpoint} failed (aof_last_bgrewrite_status:err). Usual reason: {reasons}"
 
     def _room(self) -> str:
-        free = free_bytes(self.location.directory) if self.location else None
+        free = free_bytes(self.location) if self.location else None
         return "" if free is None or self.location is None else f" ({free} bytes free in {self.location.directory})"
 
     def _result(self, before: Moment, after: Moment, proof: Proof) -> Rewritten:

@@ -92,14 +92,28 @@ class AofFile:
 
 
 @dataclass(frozen=True)
+class Files:
+    """What only the caller knows of the server's files. ``directory``: where its ``dir`` is on its host, if that is another
+    path than the server's own (a container's); ``here``: whether this process runs on that host, so that it may look."""
+
+    directory: str = ""
+    here: bool = True
+
+
+FILES_AS_TOLD = Files()
+
+
+@dataclass(frozen=True)
 class Location:
     """Where the server keeps its AOF: what CONFIG says, without a look at the disk."""
 
     layout: Layout
     directory: Path
-    """The server's ``dir``."""
+    """The server's ``dir``, as its host sees it."""
     path: Path
     """The single file, or the manifest."""
+    here: bool
+    """Whether that is a path on this machine; another one may have other files under the same name."""
 
 
 @dataclass(frozen=True)
@@ -136,28 +150,30 @@ def keeps_many_files(facts: ServerFacts) -> bool:
     return facts.flavor != "keydb" and LooseVersion(facts.redis_version) >= LooseVersion("7.0")
 
 
-def aof_location(client: redis.Redis, endpoint: Endpoint, facts: ServerFacts) -> Location:
+def aof_location(client: redis.Redis, endpoint: Endpoint, facts: ServerFacts, files: Files = FILES_AS_TOLD) -> Location:
     """Ask a server where it keeps its AOF. Raises :class:`ConfigForbiddenError`."""
 
     def read(name: str) -> str:
         return config_get(client, endpoint, name) or ""
 
     # Only the server can tell `dir`: it is its working directory, whatever the configuration file said at the start.
-    directory, name = Path(read("dir")), read("appendfilename") or "appendonly.aof"
+    directory, name = Path(files.directory or read("dir")), read("appendfilename") or "appendonly.aof"
     if keeps_many_files(facts):
-        return Location("multi", directory, directory / read("appenddirname") / (name + MANIFEST_SUFFIX))
-    return Location("single", directory, directory / name)
+        return Location("multi", directory, directory / read("appenddirname") / (name + MANIFEST_SUFFIX), files.here)
+    return Location("single", directory, directory / name, files.here)
 
 
 def look_at_disk(location: Location, info_size: int | None) -> OnDisk:
     """The files as they are now. ``info_size``: INFO's size, for a single file that can't be read."""
+    hidden = (AofFile(str(location.path), "single", 0, info_size),) if location.layout == "single" else ()
+    if not location.here:
+        return OnDisk(None, False, hidden)
     try:
         aof, sizes = _files_now(location.path)
     except (LayoutError, FileNotFoundError) as exc:
         if _is_gone(exc):  # no AOF yet, or no such directory on this host
             return OnDisk(None, os.access(location.directory, os.R_OK | os.X_OK))
-        hidden = AofFile(str(location.path), "single", 0, info_size)
-        return OnDisk(None, False, (hidden,) if location.layout == "single" else ())
+        return OnDisk(None, False, hidden)
     files = (AofFile(str(aof.path(part)), part.kind, part.seq, size) for part, size in zip(aof.segments, sizes))
     return OnDisk(aof, True, tuple(files))
 
@@ -180,22 +196,22 @@ def _is_gone(exc: Exception) -> bool:
     return isinstance(exc, FileNotFoundError) or isinstance(exc.__cause__, FileNotFoundError)
 
 
-def free_bytes(directory: Path) -> int | None:
-    """Bytes that a process without privileges can still write in ``directory``; None where it can't be seen."""
+def free_bytes(location: Location) -> int | None:
+    """Bytes that a process without privileges can still write beside the AOF; None where it can't be seen."""
     try:
-        return shutil.disk_usage(directory).free
+        return shutil.disk_usage(location.directory).free if location.here else None
     except OSError:
         return None
 
 
-def describe_source(client: redis.Redis, endpoint: Endpoint) -> dict[str, t.Any]:
+def describe_source(client: redis.Redis, endpoint: Endpoint, files: Files = FILES_AS_TOLD) -> dict[str, t.Any]:
     """What ``aof_info`` returns. Refuses nothing: what CONFIG or the file system do not let us see is None."""
     facts = server_facts(client, endpoint)
     persistence = Persistence.from_info(facts.info)
     location: Location | None = None
     preamble: str | None = None
     try:
-        location = aof_location(client, endpoint, facts)
+        location = aof_location(client, endpoint, facts, files)
         preamble = config_get(client, endpoint, "aof-use-rdb-preamble")
     except ConfigForbiddenError:
         pass
@@ -208,7 +224,7 @@ def describe_source(client: redis.Redis, endpoint: Endpoint) -> dict[str, t.Any]
         "layout": "multi" if keeps_many_files(facts) else "single",
         "config_allowed": location is not None,
         "dir": str(location.directory) if location else None,
-        "dir_free": free_bytes(location.directory) if location else None,
+        "dir_free": free_bytes(location) if location else None,
         "aof_path": str(location.path) if location else None,
         "readable": disk.readable,
         "files": files_as_dicts(disk),

@@ -20,6 +20,8 @@ description:
   - Never sends what is not a command. Annotation lines are skipped; a command that is cut off at the end of the AOF and an open
     C(MULTI) with all that follows it are left out and counted in RV(truncated_bytes). A file that begins with an RDB preamble,
     and damaged bytes, stop the import with their place.
+  - It can run on the host of the source, on the server's own files. An AOF that is rewritten meanwhile is imported as it was when
+    the import began, and then the import fails, as nobody knows what the new one has more.
   - Exactly once, whatever happens. The position is kept in the target (in one key, C(redisops.tair:checkpoint:imports)), so that
     an import that was killed or lost its connection goes on where it was when it is run again, from any machine.
     Lists and counters come out right too, because what is not the work of a rewrite travels in transactions that carry
@@ -27,6 +29,7 @@ description:
   - A target that is not empty is refused before anything is sent, unless O(if_not_empty) says otherwise.
 extends_documentation_fragment:
   - redisops.tair._redis
+  - redisops.tair._redis.server
   - redisops.tair._attributes
   - redisops.tair._attributes.actiongroup_tair
 attributes:
@@ -178,6 +181,13 @@ EXAMPLES = r"""
     login_password: "{{ tair_password }}"
   delegate_to: localhost
 
+- name: Import on the source's own host, so that the data goes straight to the target
+  redisops.tair.aof_import:
+    path: "{{ rewritten.aof_path }}"
+    login_host: r-bp1example.redis.rds.aliyuncs.com
+    login_password: "{{ tair_password }}"
+  become: true # the files usually belong to redis
+
 - name: Import a single file right after its rewrite, and keep the checkpoint for a second round
   redisops.tair.aof_import:
     path: "{{ fetched.dest }}"
@@ -305,8 +315,10 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
-from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
-from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, connection_spec, run
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof, was_rewritten
+from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, server_spec
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
+from ansible_collections.redisops.tair.plugins.module_utils._import.abandoned import end_when_abandoned
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import check_import, import_aof
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import ProgressFile
 from ansible_collections.redisops.tair.plugins.module_utils._import.selection import Selection
@@ -339,7 +351,9 @@ def options_of(params: dict[str, t.Any]) -> Options:
 def import_(module: AnsibleModule) -> Result:
     params = module.params
     endpoint, options = Endpoint.from_params(params), options_of(params)
-    with open_aof(find_aof(Path(params["path"])), base_size=params["aof_base_size"]) as aof:
+    end_when_abandoned()
+    found = find_aof(Path(params["path"]))
+    with open_aof(found, base_size=params["aof_base_size"]) as aof:
         if module.check_mode:
             outcome = check_import(aof, endpoint, options)
         elif params["progress_path"]:
@@ -348,8 +362,9 @@ def import_(module: AnsibleModule) -> Result:
         else:
             outcome = import_aof(aof, endpoint, options)
         size, files = aof.size, [str(path) for path in aof.files]
+        rewritten = was_rewritten(found, aof)
     errors = outcome.errors
-    return {
+    result: Result = {
         "changed": outcome.changed,
         "replies": outcome.commands,
         "errors": errors.count,
@@ -368,12 +383,21 @@ def import_(module: AnsibleModule) -> Result:
         "reconnects": outcome.reconnects,
         "elapsed": round(outcome.elapsed, 3),
     }
+    if rewritten and not module.check_mode:
+        raise ImportFailedError(
+            f"{params['path']} was rewritten while it was imported",
+            changed=f"{endpoint} holds the AOF as it was before, all {outcome.commands} commands",
+            todo="Find out who rewrites it (auto-aof-rewrite-percentage 0 keeps the server from doing so by itself) and whether it is "
+            "still written to, then import again with if_not_empty=flush",
+            **{name: result[name] for name in ("replies", "errors", "error_samples", "position")},
+        )
+    return result
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            **connection_spec(),
+            **server_spec(),
             "path": {"type": "path", "required": True},
             "aof_base_size": {"type": "int", "default": 0},
             "if_not_empty": {"type": "str", "choices": ["fail", "append", "flush"], "default": "fail"},

@@ -15,12 +15,20 @@ author:
 description:
   - Reads the persistence state of a running Redis, Valkey or KeyDB server, and the files of its AOF.
   - Refuses nothing and changes nothing. What the server or the file system does not let it see is V(null).
-  - Run it on the host of the server, as the files are looked at there.
+  - Run it on the host of the server, as the files are looked at there. With O(via=control_node) they are not looked at.
 extends_documentation_fragment:
   - redisops.tair._redis
+  - redisops.tair._redis.server
+  - redisops.tair._redis.source
   - redisops.tair._attributes
   - redisops.tair._attributes.actiongroup_tair
   - redisops.tair._attributes.info_module
+options:
+  data_dir:
+    description:
+      - Where the server's data directory is on its host, if that is another path than the server's own C(dir), as it is
+        for a server in a container.
+    type: path
 seealso:
   - module: redisops.tair.aof_rewrite
   - module: redisops.tair.tair_info
@@ -39,6 +47,14 @@ EXAMPLES = r"""
   ansible.builtin.assert:
     that: aof.last_write_ok
     fail_msg: "The disk of {{ inventory_hostname }} is full: {{ aof.dir_free }} bytes are left in {{ aof.dir }}."
+
+- name: Look at a server in a container, whose CONFIG is renamed
+  redisops.tair.aof_info:
+    login_host: 127.0.0.1
+    renamed_commands:
+      CONFIG: "{{ redis_config_command }}"
+    data_dir: /srv/redis/data # the container's /data
+  become: true
 """
 
 RETURN = r"""
@@ -73,7 +89,7 @@ config_allowed:
   type: bool
   sample: true
 dir:
-  description: The server's working directory, absolute. V(null) without CONFIG.
+  description: The server's data directory, absolute; O(data_dir) where that is given. V(null) without CONFIG.
   returned: success
   type: str
   sample: /var/lib/redis
@@ -180,18 +196,19 @@ used_memory_dataset:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, connection_spec, run
+from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, source_spec
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
-from ansible_collections.redisops.tair.plugins.module_utils._source import describe_source
+from ansible_collections.redisops.tair.plugins.module_utils._source import Files, describe_source
 
 
 def describe(module: AnsibleModule) -> Result:
     endpoint = Endpoint.from_params(module.params)
-    return {"changed": False, **describe_source(connect(endpoint, allow_misconf=True), endpoint)}
+    files = Files(module.params["data_dir"] or "", here=module.params["via"] == "host")
+    return {"changed": False, **describe_source(connect(endpoint, allow_misconf=True), endpoint, files)}
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=connection_spec(), supports_check_mode=True)
+    module = AnsibleModule(argument_spec={**source_spec(), "data_dir": {"type": "path"}}, supports_check_mode=True)
     run(module, describe)
 
 

@@ -18,11 +18,13 @@ description:
     followed by another one, whose content is that of now.
   - Proves that a new base was written, as a server calls a rewrite V(ok) even when its process was killed.
   - Looks at the first bytes of the new base, as its name does not tell whether it starts with an RDB.
-  - Run it on the host of the server, as a user that may read the files. Where they can't be read it goes by what
-    INFO tells, which is a weaker proof.
+  - Run it on the host of the server, as a user that may read the files. Where they can't be read, as with O(via=control_node),
+    it goes by what INFO tells, which is a weaker proof.
   - Works with C(appendonly no) too; the files then are a snapshot.
 extends_documentation_fragment:
   - redisops.tair._redis
+  - redisops.tair._redis.server
+  - redisops.tair._redis.source
   - redisops.tair._attributes
   - redisops.tair._attributes.actiongroup_tair
 attributes:
@@ -35,6 +37,11 @@ attributes:
     details:
       - Every run rewrites the AOF.
 options:
+  data_dir:
+    description:
+      - Where the server's data directory is on its host, if that is another path than the server's own C(dir), as it is
+        for a server in a container.
+    type: path
   timeout:
     description:
       - Seconds to wait in all, the time for a rewrite that was already running included. V(0) means no limit.
@@ -129,20 +136,21 @@ proof:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, connection_spec, run
+from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, source_spec
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
 from ansible_collections.redisops.tair.plugins.module_utils._rewrite import Rewriter
-from ansible_collections.redisops.tair.plugins.module_utils._source import describe_source, files_as_dicts
+from ansible_collections.redisops.tair.plugins.module_utils._source import Files, describe_source, files_as_dicts
 
 
 def rewrite(module: AnsibleModule) -> Result:
     endpoint = Endpoint.from_params(module.params)
     client = connect(endpoint, allow_misconf=True)
+    files = Files(module.params["data_dir"] or "", here=module.params["via"] == "host")
     if module.check_mode:
-        now = describe_source(client, endpoint)
+        now = describe_source(client, endpoint, files)
         kept = {name: now[name] for name in ("aof_path", "files", "size", "base_size")}
         return {"changed": True, "elapsed": 0.0, "format": None, "proof": None, **kept}
-    done = Rewriter(client, endpoint, timeout=module.params["timeout"]).run(module.params["expect"])
+    done = Rewriter(client, endpoint, files, timeout=module.params["timeout"]).run(module.params["expect"])
     return {
         "changed": True,
         "elapsed": done.elapsed,
@@ -158,7 +166,8 @@ def rewrite(module: AnsibleModule) -> Result:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            **connection_spec(),
+            **source_spec(),
+            "data_dir": {"type": "path"},
             "timeout": {"type": "float", "default": 3600.0},
             "expect": {"type": "str", "choices": ["plain", "any"], "default": "plain"},
         },

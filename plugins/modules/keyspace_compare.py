@@ -82,6 +82,14 @@ options:
           - Seconds to wait for the connection.
         type: float
         default: 10.0
+  source_via:
+    description:
+      - How the source of a host that is reached by SSH is reached. It makes no difference to other hosts, and for a delegated task.
+    type: str
+    choices:
+      host: Through a tunnel; O(source.login_host) is seen from the host.
+      control_node: Directly; O(source.login_host) is seen from the control node.
+    default: host
   mode:
     description:
       - How closely to look.
@@ -139,7 +147,7 @@ options:
     default: false
 notes:
   - For a host that is reached by SSH the module runs on the control node, without C(become), and reaches the source through
-    an SSH tunnel. So O(source.login_host) is seen from that host, everything else, files included, from the control node.
+    an SSH tunnel (but see O(source_via)). So O(source.login_host) is seen from that host, everything else, files included, from the control node.
     A source's Unix socket can't be reached this way, and a certificate is verified only where O(source.login_host) is
     V(localhost) or V(127.0.0.1). A task with a C(local) connection, and a delegated one, runs like any other module.
   - A key that C(SCAN) returns twice, as it may while the server shrinks its tables, is counted twice in RV(compared).
@@ -335,6 +343,7 @@ def main() -> None:
         argument_spec={
             **connection_spec(),
             "source": {"type": "dict", "required": True, "options": connection_spec(fallbacks=False)},
+            "source_via": {"type": "str", "choices": ["host", "control_node"], "default": "host"},
             "mode": {"type": "str", "choices": ["count", "meta", "full"], "default": "full"},
             "sample": {"type": "int", "default": 0},
             "ttl_tolerance": {"type": "float", "default": 1.0},

@@ -18,6 +18,8 @@ description:
   - The configuration file is not written; a restart of the server brings back what stands there.
 extends_documentation_fragment:
   - redisops.tair._redis
+  - redisops.tair._redis.server
+  - redisops.tair._redis.source
   - redisops.tair._attributes
   - redisops.tair._attributes.actiongroup_tair
 attributes:
@@ -91,7 +93,7 @@ missing:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, connection_spec, run
+from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, source_spec
 from ansible_collections.redisops.tair.plugins.module_utils._config import apply_settings, plan_settings
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
 
@@ -121,7 +123,7 @@ def configure(module: AnsibleModule) -> Result:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            **connection_spec(),
+            **source_spec(),
             "settings": {"type": "dict", "required": True, "no_log": False},
             "missing": {"type": "str", "choices": ["fail", "ignore"], "default": "fail"},
         },

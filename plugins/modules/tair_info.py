@@ -18,6 +18,7 @@ description:
     tell is V(null).
 extends_documentation_fragment:
   - redisops.tair._redis
+  - redisops.tair._redis.server
   - redisops.tair._attributes
   - redisops.tair._attributes.actiongroup_tair
   - redisops.tair._attributes.info_module
@@ -153,7 +154,7 @@ tls:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, connection_spec, run
+from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, server_spec
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._target import describe_target
 
@@ -185,7 +186,7 @@ def describe(module: AnsibleModule) -> Result:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=connection_spec(), supports_check_mode=True)
+    module = AnsibleModule(argument_spec=server_spec(), supports_check_mode=True)
     run(module, describe)
 
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible.plugins.loader import connection_loader
@@ -16,18 +17,18 @@ from ansible.plugins.loader import connection_loader
 _OF_THE_HOST = ("ansible_become", "ansible_shell", "ansible_remote_tmp", "ansible_pipelining", "discovered_interpreter")
 
 
-def execute_on_control_node(
-    action: t.Any, module: str, arguments: dict[str, t.Any], variables: dict[str, t.Any]
-) -> dict[str, t.Any]:
-    """What ``module`` returns, run by the Python that runs Ansible, as its user, without become."""
+@contextlib.contextmanager
+def on_control_node(action: t.Any, variables: dict[str, t.Any]) -> t.Iterator[dict[str, t.Any]]:
+    """A module that ``action`` executes in the block with the variables that this gives runs in the Python that runs
+    Ansible, as its user, without become."""
     local = connection_loader.get("ansible.builtin.local", action._play_context, "/dev/null")
     local.set_options(direct={"pipelining": True})  # no temporary files
     here = {name: value for name, value in variables.items() if not name.startswith(_OF_THE_HOST)}
     here.update(ansible_connection="local", ansible_python_interpreter=variables["ansible_playbook_python"])
     host_connection, action._connection = action._connection, local
     try:
-        result: dict[str, t.Any] = action._execute_module(module_name=module, module_args=arguments, task_vars=here)
+        yield here
     finally:
+        action._remove_tmp_path(local._shell.tmpdir)
         action._connection = host_connection
         local.close()
-    return result

@@ -285,6 +285,47 @@ def test_where_config_is_forbidden_the_proof_is_info(start_server: StartServer, 
     assert (result["proof"], result["aof_path"], result["files"]) == ("info", None, [])
 
 
+def test_renamed_commands_are_called_by_their_names(
+    any_build: Build, start_server: StartServer, run_module: RunModule
+) -> None:
+    names = {"CONFIG": "b840fc02", "BGREWRITEAOF": "c951ad13"}
+    server = start_server(any_build, {**PLAIN, "rename-command": [f"{name} {new}" for name, new in names.items()]})
+
+    result = run_module("aof_rewrite", {**server.login(), "renamed_commands": names})
+    refused = run_module("aof_rewrite", {**server.login(), "renamed_commands": {"CONFIG": "b840fc02"}})
+
+    assert result["proof"] in ("manifest", "inode") and result["format"] == "plain"
+    assert refused["failed"] and "No rewrite was started" in refused["msg"] and "renamed_commands" in refused["msg"]
+    assert not any(new in f"{result}{refused}" for new in names.values())
+
+
+@pytest.mark.parametrize("build", ["redis-6.2.14", "redis-7.0.15"])
+def test_the_files_of_a_server_in_a_container_are_found_where_the_host_has_them(
+    build: str, start_server: StartServer, run_module: RunModule
+) -> None:
+    server = start_server(build, PLAIN, container="/mnt")
+
+    told = run_module("aof_rewrite", server.login())
+    result = run_module("aof_rewrite", {**server.login(), "data_dir": str(server.data)})
+
+    assert told["failed"] and "there is no AOF at /mnt/" in told["msg"] and "data_dir" in told["msg"]
+    assert result["proof"] in ("manifest", "inode")
+    assert Path(result["aof_path"]).is_relative_to(server.data) and Path(result["aof_path"]).exists()
+
+
+@pytest.mark.parametrize("build", ["redis-6.2.14", "redis-7.0.15"])
+def test_from_the_control_node_only_info_proves_it_even_if_a_file_of_that_name_is_there(
+    build: str, start_server: StartServer, run_module: RunModule
+) -> None:
+    server = start_server(build, PLAIN)
+
+    result = run_module("aof_rewrite", {**server.login(), "via": "control_node"})
+
+    assert (result["proof"], result["format"]) == ("info", None)
+    assert result["size"] == server.client().info("persistence")["aof_current_size"]
+    assert Path(result["aof_path"]).exists()
+
+
 def test_the_base_of_a_single_file_has_a_size_only_when_nothing_was_written_meanwhile(
     start_server: StartServer, in_background: t.Callable[..., Future[Result]], run_module: RunModule
 ) -> None:

@@ -167,8 +167,31 @@ def test_a_renamed_config_command_is_named_as_the_reason(
     result = configure(server, {"appendonly": True})
     assert result["failed"]
     assert "CONFIG is renamed or forbidden here" in result["msg"]
-    assert "undo rename-command" in result["msg"]
+    assert "renamed_commands" in result["msg"]
     assert server.client().execute_command("b840fc02", "GET", "appendonly") == [b"appendonly", b"no"]
+
+
+def test_config_is_called_by_the_name_that_it_has_been_given_and_nobody_is_told_it(
+    any_build: Build, start_server: StartServer, configure: RunModule
+) -> None:
+    server = start_server(any_build, {"rename-command": ['CONFIG "b840fc02"']})
+
+    done = configure(server, {"appendonly": True}, renamed_commands={"CONFIG": "b840fc02"})
+    refused = configure(server, {"appendfilename": "other.aof"}, renamed_commands={"CONFIG": "b840fc02"})
+    wrong = configure(server, {"appendonly": False}, renamed_commands={"CONFIG": "b840fc03"})
+
+    assert done["changed"] and done["previous"] == {"appendonly": "no"}
+    assert server.client().execute_command("b840fc02", "GET", "appendonly") == [b"appendonly", b"yes"]
+    assert refused["failed"] and wrong["failed"] and "CONFIG is renamed or forbidden here" in wrong["msg"]
+    assert "b840fc0" not in f"{done}{refused}{wrong}"
+
+
+def test_only_the_commands_that_a_source_has_to_run_can_have_other_names(
+    start_server: StartServer, configure: RunModule
+) -> None:
+    result = configure(start_server("redis-7.0.15"), {"appendonly": True}, renamed_commands={"FLUSHALL": "x"})
+
+    assert result["failed"] and "FLUSHALL" in result["msg"] and "BGREWRITEAOF, CONFIG" in result["msg"]
 
 
 def test_a_user_that_may_not_run_config_is_told_so(

@@ -77,3 +77,12 @@ def python_for_accounts(directory: Path) -> Path:
     wrapper.write_text(f'#!/bin/sh\nPYTHONPATH={directory} exec {python} "$@"\n')
     wrapper.chmod(0o755)
     return wrapper
+
+
+def python_without_redis(directory: Path) -> Path:
+    """An ``ansible_python_interpreter`` for any account, with nothing but Python itself."""
+    python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
+    if python is None:
+        raise UnavailableError("there is no system Python here: apt-get install python3")
+    subprocess.run([python, "-m", "venv", "--without-pip", str(directory)], check=True)
+    return directory / "bin" / "python"

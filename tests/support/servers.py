@@ -88,7 +88,8 @@ class Server:
     (``user``, ``rename-command``). It may override everything that is set here.
     ``password`` becomes ``requirepass``; :meth:`client` logs in with it. ``certificate`` makes the port speak TLS.
     ``unix_user``: the account to run as (needs root); ``directory``: where its files go (a temporary directory, removed
-    at the end, when it is not given). Raises :class:`UnavailableError` where the program or the account is missing.
+    at the end, when it is not given). ``container``: the server has its files under that path, which it alone sees (needs
+    root). Raises :class:`UnavailableError` where the program or the account is missing.
     """
 
     host = "127.0.0.1"
@@ -103,6 +104,7 @@ class Server:
         unix_socket: bool = False,
         unix_user: str | None = None,
         directory: Path | None = None,
+        container: str = "",
     ) -> None:
         self.build = build
         self.password = password
@@ -124,10 +126,13 @@ class Server:
             self.data.chmod(0o750)
             os.chown(self.data, self._account.pw_uid, self._account.pw_gid)
         self.data.mkdir(exist_ok=True)
+        if container:
+            self._program = self._contained(container)
+            self._config["dir"] = container
 
     @property
     def data(self) -> Path:
-        """The server's ``dir``."""
+        """The server's ``dir``, as this machine sees it."""
         return self.directory / "data"
 
     @property
@@ -221,6 +226,16 @@ class Server:
                 return
             time.sleep(0.02)
         raise TimeoutError(f"{self} has been rewriting for {timeout:g} s")
+
+    def _contained(self, path: str) -> Path:
+        """The program with :attr:`data` under another path, which nobody else sees."""
+        if os.geteuid() != 0:
+            raise UnavailableError("only root can mount")
+        mount_and_run = f"mount --bind {self.data} {path} && exec {self._program} "
+        wrapper = self.directory / "contained"
+        wrapper.write_text(f"#!/bin/sh\nexec unshare --mount sh -c '{mount_and_run}'\"$1\"\n")
+        wrapper.chmod(0o755)
+        return wrapper
 
     def _write_config(self, port: int) -> None:
         config: dict[str, t.Any] = {

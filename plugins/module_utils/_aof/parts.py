@@ -19,7 +19,7 @@ import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import AofSet, has_preamble
+from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import AofSet, find_aof, has_preamble
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError, LayoutError
 
 #: Small enough to stay in a processor's cache from the reading to the summing.
@@ -136,3 +136,17 @@ def open_aof(aof: AofSet, *, base_size: int = 0) -> t.Iterator[OpenAof]:
                     parts.append(Part(path, fd, start, end, position, end == split > 0, part_last))
                     position += end - start
         yield OpenAof(tuple(parts), files)
+
+
+def was_rewritten(found: AofSet, opened: OpenAof) -> bool:
+    """Whether a rewrite has put others in the place of the files that were ``found`` and ``opened``.
+
+    What is open can be read to its end all the same. That files grow and that more follow is no rewrite.
+    """
+    try:
+        now = find_aof(found.directory / found.manifest) if found.manifest else found
+        if now.segments[: len(found.segments)] != found.segments:
+            return True
+        return not all(os.path.samestat(os.fstat(part.fd), part.path.stat()) for part in opened.parts)
+    except (LayoutError, FileNotFoundError):
+        return True

@@ -54,12 +54,10 @@ def test_options_bear_the_name_of_the_role_and_are_described(role: str) -> None:
 @pytest.mark.parametrize("role", NAMES)
 def test_every_variable_that_is_used_is_an_option_and_every_option_is_used(role: str) -> None:
     used = set(re.findall(rf"(?<!_)\b{role}_\w+", tasks_of(role)))
-    undecided = {name for name, option in options(role).items() if len(option.get("choices", [])) == 1}
-    assert used <= set(options(role))
-    assert set(options(role)) - used <= undecided  # with a single choice there is nothing to use
+    assert used == set(options(role))
 
 
 @pytest.mark.parametrize("role", NAMES)
-def test_passwords_and_nothing_else_are_kept_out_of_logs(role: str) -> None:
+def test_passwords_and_secret_names_and_nothing_else_are_kept_out_of_logs(role: str) -> None:
     secret = [name for name, option in options(role).items() if option.get("no_log")]
-    assert secret == [name for name in options(role) if name.endswith("_password")]
+    assert secret == [name for name in options(role) if name.endswith(("_password", "_renamed_commands"))]

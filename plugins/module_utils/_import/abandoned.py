@@ -1,0 +1,32 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Ending an import that nobody waits for any more.
+
+A module goes on when its SSH connection is cut or the control node dies. The next run would then import beside it, and two
+imports at once do things twice. One that ends is gone on with.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+
+_STANDARD_OUTPUT = 1
+
+
+def end_when_abandoned() -> None:
+    """From now on this process ends (SIGTERM) when the reader of its standard output goes. A file has none, and never goes."""
+    threading.Thread(target=_watch, daemon=True).start()
+
+
+def _watch() -> None:
+    poll = select.poll()
+    poll.register(_STANDARD_OUTPUT, 0)  # nothing but what is always told: that the other end is closed
+    if poll.poll():
+        os.kill(os.getpid(), signal.SIGTERM)
