@@ -68,7 +68,7 @@ types: $(VENV)/test.stamp link
 
 .PHONY: packages
 packages:
-	@.ci/debian-packages redis-server redis-tools openssh-server sudo
+	@.ci/debian-packages redis-server redis-tools openssh-server sudo busybox zstd lz4
 
 # The name that a checkout is imported by.
 .PHONY: link

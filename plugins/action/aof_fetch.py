@@ -15,6 +15,7 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._destination import 
 from ansible_collections.redisops.tair.plugins.plugin_utils._fetch import Fetch
 from ansible_collections.redisops.tair.plugins.plugin_utils._progress import Progress, wanted
 from ansible_collections.redisops.tair.plugins.plugin_utils._task_host import host_of_task
+from ansible_collections.redisops.tair.plugins.plugin_utils._unpack import packers
 
 display = Display()
 
@@ -31,6 +32,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             argument_spec={
                 "src": {"type": "str", "required": True},
                 "dest": {"type": "path", "required": True},
+                "compress": {"type": "str", "choices": ["auto", "never"], "default": "auto"},
                 "retries": {"type": "int", "default": 5},
                 "timeout": {"type": "float", "default": 60.0},
             }
@@ -61,6 +63,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 open_destination,
                 retries=options["retries"],
                 check_mode=self._task.check_mode,
+                packers=packers() if options["compress"] == "auto" else (),
                 progress=(lambda total, done: Progress(label, total, display.display, done=done))
                 if show_progress
                 else None,

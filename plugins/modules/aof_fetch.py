@@ -46,6 +46,15 @@ options:
       - It gets mode C(0700), the files in it C(0600).
     type: path
     required: true
+  compress:
+    description:
+      - With V(auto), a large file that arrives slowly is compressed on its way, by C(zstd) or C(lz4), where both the host and
+        the control node have that program and where the measured rate shows that it is faster.
+        It takes a processor of the host meanwhile.
+      - What is verified and written is the file itself either way.
+    type: str
+    choices: [auto, never]
+    default: auto
   retries:
     description:
       - How often in a row to go on after a lost connection that brought nothing new, or to start over after a rewrite.
@@ -134,10 +143,15 @@ bytes:
   type: int
   sample: 193046528
 bytes_transferred:
-  description: How many of these bytes this call has transferred; in check mode, how many it would.
+  description: How many of these bytes, uncompressed, this call has transferred; in check mode, how many it would.
   returned: success
   type: int
   sample: 10485760
+compression:
+  description: The program that compressed a part of the way, V(zstd) or V(lz4), or V(none).
+  returned: success
+  type: str
+  sample: none
 sha256:
   description: SHA-256 of each file, by name. In check mode only of the files that are complete already.
   returned: success

@@ -63,7 +63,7 @@ class LocalCopy:
         self.length = 0
         self._hasher = hashlib.sha256()
 
-    def append(self, chunks: t.Iterable[bytes]) -> None:
+    def append(self, chunks: t.Iterable[bytes | memoryview]) -> None:
         """Write on where the copy ends. What has been written stays, whatever happens. Raises :class:`FetchError`."""
         with _writing(self._part):
             if self._held == self._final:
@@ -75,7 +75,7 @@ class LocalCopy:
                 for data in chunks:
                     self._write(file, data)
 
-    def _write(self, file: t.BinaryIO | t.Any, data: bytes) -> None:
+    def _write(self, file: t.BinaryIO | t.Any, data: bytes | memoryview) -> None:
         """All of ``data``: an unbuffered write may take a part of it, on a disk that gets full."""
         view = memoryview(data)
         while view:

@@ -23,14 +23,17 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import S
 from ansible_collections.redisops.tair.plugins.module_utils._errors import FetchError
 from ansible_collections.redisops.tair.plugins.plugin_utils._destination import Destination, LocalCopy
 from ansible_collections.redisops.tair.plugins.plugin_utils._host import (
+    Chunk,
     FileState,
     Found,
     Host,
     SourceChangedError,
     Stream,
 )
+from ansible_collections.redisops.tair.plugins.plugin_utils._pace import Pace, Piece
 from ansible_collections.redisops.tair.plugins.plugin_utils._progress import Progress, size
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh import ConnectionLostError
+from ansible_collections.redisops.tair.plugins.plugin_utils._unpack import UnpackError
 
 _PAUSE_AFTER_REWRITE = 1.0  # seconds
 _LONGEST_PAUSE = 30.0
@@ -38,12 +41,16 @@ _LONGEST_PAUSE = 30.0
 
 @dataclass
 class FetchResult:
-    """``dest``: the path to import. ``files``: path here, kind, seq and size of each. ``sha256`` by name, as far as known."""
+    """``dest``: the path to import. ``files``: path here, kind, seq and size of each. ``sha256`` by name, as far as known.
+
+    ``compression``: the program that compressed a part of the way, or ``none``.
+    """
 
     dest: str
     files: list[dict[str, str | int]]
     bytes: int
     bytes_transferred: int = 0
+    compression: str = "none"
     sha256: dict[str, str] = field(default_factory=dict)
     changed: bool = False
 
@@ -51,6 +58,7 @@ class FetchResult:
 class Fetch:
     """One call's work. ``retries``: how often in a row to go on after a lost connection, or to start over after a rewrite.
 
+    ``packers``: the compressors whose output can be unpacked here, in the order in which they are wanted.
     ``open_destination`` takes the path of the manifest or single file on the host, once that is known.
     Raises :class:`FetchError` for a ``src`` that is not absolute.
     """
@@ -63,6 +71,7 @@ class Fetch:
         *,
         retries: int,
         check_mode: bool,
+        packers: t.Sequence[str] = (),
         progress: t.Callable[[int, int], Progress] | None = None,
         tell: t.Callable[[str], object] = lambda _line: None,
         sleep: t.Callable[[float], None] = time.sleep,
@@ -80,6 +89,9 @@ class Fetch:
         self._verified: dict[str, tuple[str, int]] = {}  # inode and length of what the host has confirmed in this call
         self._found: Found | None = None
         self._transferred = 0
+        self._packers = packers
+        self._pace = Pace(possible=bool(packers) and host.can_pack)
+        self._compression = "none"
 
     def run(self) -> FetchResult:
         """Raises :class:`FetchError`."""
@@ -109,6 +121,8 @@ class Fetch:
                 self._sleep(_PAUSE_AFTER_REWRITE)
             except ConnectionLostError as exc:
                 lost = True
+                if isinstance(exc, UnpackError):
+                    self._pace.possible = False
                 drops = 1 if self._transferred > before else drops + 1
                 if drops > self._retries:
                     raise self._never_there(exc, drops) from exc
@@ -177,15 +191,29 @@ class Fetch:
         if copy.length == file.size and (copy.length or copy.finished):
             return
         progress = self._new_progress(total, done + copy.length) if self._new_progress else None
+        while True:
+            self._append_piece(copy, file, self._pace.next_piece(file.size - copy.length), progress, done)
+            if copy.length == file.size:
+                break
+        self._verified[name] = (file.inode, copy.length)
+
+    def _append_piece(
+        self, copy: LocalCopy, file: FileState, piece: Piece, progress: Progress | None, done: int
+    ) -> None:
+        """Bring ``piece.length`` more bytes, verified."""
         offset = copy.length
-        ranged = hashlib.sha256() if offset else None  # of the whole file the copy keeps the hash itself
-        stream = self._host.stream(file, offset)
+        part = FileState(file.path, file.inode, offset + piece.length)
+        stream = self._host.stream(part, offset, self._packers if piece.packed else ())
+        if piece.packed and not stream.packer:
+            self._pace.possible = piece.packed = False  # the host has none of them
+        self._compression = stream.packer or self._compression
+        ranged = None if stream.whole else hashlib.sha256()  # of the whole file the copy keeps the hash itself
         try:
-            copy.append(self._received(stream, ranged, progress, done + offset))
+            copy.append(self._received(stream, ranged, piece, progress, done + offset))
         finally:
             stream.close()
         if stream.digest is None:
-            told, arrived = self._host.digest(file, file.size), copy.digest
+            told, arrived = self._host.digest(part, part.size), copy.digest
         else:
             told, arrived = stream.digest, ranged.hexdigest() if ranged else copy.digest
         if told != arrived:
@@ -193,14 +221,17 @@ class Fetch:
             raise SourceChangedError(
                 f"The SHA-256 of {file.path} on {self._host.name} is {told}, of what arrived it is {arrived}"
             )
-        self._verified[name] = (file.inode, copy.length)
+        self._pace.took(piece)
 
-    def _received(self, stream: Stream, ranged: t.Any, progress: Progress | None, done: int) -> t.Iterator[bytes]:
+    def _received(
+        self, stream: Stream, ranged: t.Any, piece: Piece, progress: Progress | None, done: int
+    ) -> t.Iterator[Chunk]:
         for chunk in stream:
             if ranged is not None:
                 ranged.update(chunk)
             self._transferred += len(chunk)
             yield chunk
+            piece.arrived(len(chunk))
             done += len(chunk)
             if progress is not None:
                 progress.update(done)
@@ -219,7 +250,7 @@ class Fetch:
     def _finish(self, found: Found, files: dict[str, FileState], result: FetchResult) -> FetchResult:
         assert self._destination is not None
         copies = [self._copies[name] for name in files]
-        result.bytes_transferred = self._transferred
+        result.bytes_transferred, result.compression = self._transferred, self._compression
         result.sha256 = {copy.name: copy.digest for copy in copies if copy.length == files[copy.name].size}
         result.changed = any(not copy.finished or copy.length != files[copy.name].size for copy in copies)
         keep = list(files)

@@ -15,6 +15,17 @@ from dataclasses import dataclass
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import FetchError
 
+Chunk = t.Union[bytes, memoryview]
+
+
+class Process(t.Protocol):
+    """A running command: ``read`` gives at least one byte, or nothing at the end."""
+
+    def send(self, data: bytes) -> None: ...
+    def end_input(self) -> None: ...
+    def read(self) -> bytes: ...
+    def close(self) -> None: ...
+
 
 class SourceChangedError(FetchError):
     """A file was replaced, removed or cut while it was copied: a rewrite did it, so start again."""
@@ -38,12 +49,17 @@ class FileState:
 
 
 class Stream(ABC):
-    """Bytes of a file, in chunks. ``digest``: their SHA-256 as the host has computed it, once all have been read."""
+    """Bytes of a file, in chunks."""
 
     digest: str | None = None
+    """Once all have been read: SHA-256 as the host has computed it, where it can."""
+    whole: bool = True
+    """Whether that is the digest of the file from its beginning on, or only of these bytes."""
+    packer: str = ""
+    """The program that compresses them on the way; empty: none."""
 
     @abstractmethod
-    def __iter__(self) -> t.Iterator[bytes]: ...
+    def __iter__(self) -> t.Iterator[Chunk]: ...
 
     @abstractmethod
     def close(self) -> None: ...
@@ -54,6 +70,8 @@ class Host(ABC):
 
     name: str
     """For messages: what the host is and as whom it is read."""
+    can_pack: bool = False
+    """Whether bytes may be compressed on the way from it."""
 
     @abstractmethod
     def find(self, path: str) -> Found:
@@ -64,8 +82,11 @@ class Host(ABC):
         """The files as they are now. A file that is not there raises :class:`SourceChangedError`."""
 
     @abstractmethod
-    def stream(self, file: FileState, offset: int) -> Stream:
-        """The bytes of the file from ``offset`` up to ``file.size``."""
+    def stream(self, file: FileState, offset: int, packers: t.Sequence[str] = ()) -> Stream:
+        """The bytes of the file from ``offset`` up to ``file.size``.
+
+        ``packers``: programs to compress them with; the first one that the host has is used.
+        """
 
     @abstractmethod
     def reconnect(self) -> None:

@@ -90,14 +90,24 @@ say "start ${digest%% *}"
 
 STREAM = r"""
 open
-say start
+packer=
+for program in $packers; do
+  printf x | $program -1 -q -c >/dev/null && packer=$program && break
+done
+say "start $packer"
 exec 3>&1
-# tee writes to the network and to the hash: here, $(...) is the pipe that descriptor 4 duplicates.
+hashed() {
+  { [ "$before" = 0 ] || range 0 "$before"; range "$offset" "$length" | tee /dev/fd/4 4>&1 >&7; } | $hash
+}
 if [ -n "$hash" ] && [ "$(printf x | tee /dev/fd/4 4>&1 >/dev/null)" = x ]; then
-  digest=$(range "$offset" "$length" | tee /dev/fd/4 4>&1 >&3 | $hash)
+  if [ -n "$packer" ]; then
+    digest=$( { hashed 7>&1 >&8 | $packer -1 -q -c >&3; } 8>&1 )
+  else
+    digest=$(hashed 7>&3)
+  fi
 else
   digest=
-  range "$offset" "$length"
+  if [ -n "$packer" ]; then range "$offset" "$length" | $packer -1 -q -c; else range "$offset" "$length"; fi
 fi
 state "$from"
 [ "$size" -ge "$((offset + length))" ] || { say short; exit 0; }

@@ -81,7 +81,7 @@ class SftpHost(Host):
                 answer.append(FileState(path, "", self._sftp.stat(path).st_size or 0))
         return answer
 
-    def stream(self, file: FileState, offset: int) -> Stream:
+    def stream(self, file: FileState, offset: int, packers: t.Sequence[str] = ()) -> Stream:
         return _SftpStream(self, file, offset)
 
     @contextlib.contextmanager

@@ -28,23 +28,19 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._host import (
     FileState,
     Found,
     Host,
+    Process,
     SourceChangedError,
     Stream,
 )
 from ansible_collections.redisops.tair.plugins.plugin_utils._host_scripts import COMMON, DIGEST, FIND, STATES, STREAM
+from ansible_collections.redisops.tair.plugins.plugin_utils._host_stream import ShellStream
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh import ConnectionLostError, SshConnection
 
 _START_LIMIT = 1 << 16  # bytes of rc-file noise that are looked through for the marker
 _LOGIN_WAIT = 30.0
-
-
-class Process(t.Protocol):
-    """A running command: ``read`` gives at least one byte, or nothing at the end."""
-
-    def send(self, data: bytes) -> None: ...
-    def end_input(self) -> None: ...
-    def read(self) -> bytes: ...
-    def close(self) -> None: ...
+_HASHED_AGAIN = (
+    64_000_000  # bytes before an offset that the host reads again, rather than that all others are hashed twice here
+)
 
 
 class Become(t.Protocol):
@@ -100,13 +96,23 @@ class ShellHost(Host):
         process.close()
         return answer or super().digest(file, length)
 
-    def stream(self, file: FileState, offset: int) -> Stream:
+    def stream(self, file: FileState, offset: int, packers: t.Sequence[str] = ()) -> Stream:
         marker = _marker()
         length = file.size - offset
-        _answer, rest, process = self._request(
-            STREAM, marker, file=file.path, expected=file.inode, offset=str(offset), length=str(length)
+        before = offset if offset <= _HASHED_AGAIN else 0
+        packer, rest, process = self._request(
+            STREAM,
+            marker,
+            file=file.path,
+            expected=file.inode,
+            before=str(before),
+            offset=str(offset),
+            length=str(length),
+            packers=" ".join(packers),
         )
-        return _ShellStream(self, process, marker, rest, length, file.path)
+        return ShellStream(
+            process, marker, rest, length, f"{file.path} on {self.name}", packer=packer, whole=before == offset
+        )
 
     def _request(self, script: str, marker: str = "", **values: str) -> tuple[str, bytes, Process]:
         """Run a script: what it says after ``start``, what has come after that line, and the process to read on from."""
@@ -207,34 +213,6 @@ class MissingFileError(SourceChangedError):
     """A file is not there, or not any more."""
 
 
-class _ShellStream(Stream):
-    def __init__(self, host: ShellHost, process: Process, marker: str, first: bytes, length: int, path: str) -> None:
-        self._host, self._process, self._marker = host, process, marker.encode()
-        self._first, self._length, self._path = first, length, path
-
-    def close(self) -> None:
-        self._process.close()
-
-    def __iter__(self) -> t.Iterator[bytes]:
-        missing = self._length
-        data = self._first
-        recent = b""
-        while missing:
-            data = data or self._process.read()
-            if not data:
-                if recent.endswith(self._marker + b" short\n"):
-                    raise SourceChangedError(f"On {self._host.name} {self._path} became shorter than it was")
-                raise ConnectionLostError(f"The copy of {self._path} from {self._host.name} ended in the middle")
-            recent = (recent + data[-100:])[-100:]
-            chunk, data = data[:missing], data[missing:]
-            missing -= len(chunk)
-            yield chunk
-        trailer = b"".join(_read_all(data, self._process)).decode("ascii", "replace")
-        if self._marker.decode() + " end" not in trailer:
-            raise SourceChangedError(f"On {self._host.name} {self._path} became shorter than it was")
-        self.digest = trailer.partition(" end ")[2].strip() or None
-
-
 def _read_all(first: bytes, process: Process) -> t.Iterator[bytes]:
     try:
         yield first
@@ -297,6 +275,8 @@ def local_host(become: Become | None, shell: t.Any, *, silence: float) -> ShellH
 
 class SshShellHost(ShellHost):
     """A host behind an SSH connection, which ``connect`` makes again when it was lost."""
+
+    can_pack = True
 
     def __init__(self, connect: t.Callable[[], SshConnection], *, become: Become | None, shell: t.Any) -> None:
         self._connect = connect

@@ -32,6 +32,7 @@ MINIMUM_PARAMIKO = "3.5.0"  # documented in modules/aof_fetch.py and meta/ee-req
 
 try:
     import paramiko
+    from ansible_collections.redisops.tair.plugins.plugin_utils._packets import BulkPacketizer
 except ImportError:
     PARAMIKO_IMPORT_ERROR: str | None = traceback.format_exc()
 else:
@@ -47,8 +48,8 @@ _FAST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 _GREETING = 30.0
 _KEEPALIVE = 15
 _READ = 1 << 20
-#: Bytes that the host may send ahead. More than 2 MB costs speed on a LAN; from 5 ms of round trip less does.
-_WINDOW_NEAR, _WINDOW_FAR, _FAR = 2 << 20, 16 << 20, 0.005
+#: Bytes that the host may send ahead: what arrives at this rate during a round trip. They may all be in memory at once.
+_WINDOW_RATE, _SMALLEST_WINDOW, _LARGEST_WINDOW = 800e6, 2 << 20, 24 << 20
 
 
 class ConnectionLostError(ConnectError):
@@ -151,12 +152,15 @@ class SshConnection:
 
     @property
     def _window(self) -> int:
-        return _WINDOW_FAR if _FAR <= self.round_trip < float("inf") else _WINDOW_NEAR
+        if self.round_trip == float("inf"):
+            return _SMALLEST_WINDOW
+        return min(max(int(_WINDOW_RATE * self.round_trip), _SMALLEST_WINDOW), _LARGEST_WINDOW)
 
     def _open_session(self) -> paramiko.Channel:
         start = time.monotonic()
         channel = self._transport.open_session(window_size=self._window, timeout=self.silence)
         self.round_trip = min(self.round_trip, time.monotonic() - start)
+        self._packets.take_over(channel)  # before it is asked for anything, so before any data
         return channel
 
     @contextlib.contextmanager
@@ -174,7 +178,8 @@ class SshConnection:
     def _connect(self) -> paramiko.Transport:
         settings = self.settings
         try:
-            transport = paramiko.Transport(self._socket())
+            transport = paramiko.Transport(self._socket(), packetizer_class=BulkPacketizer)
+            self._packets = t.cast("BulkPacketizer", transport.packetizer)
             self._stack.callback(transport.close)
             transport.set_log_channel(_LOG)
             greeting = max(_GREETING, settings.timeout)
@@ -262,6 +267,7 @@ class ChannelProcess:
     def close(self) -> None:
         with contextlib.suppress(EOFError):  # the connection was lost: nothing is left to close
             self._channel.close()
+        self._connection._packets.let_go(self._channel)
 
 
 def _prefer(transport: paramiko.Transport, known: t.Sequence[str]) -> None:

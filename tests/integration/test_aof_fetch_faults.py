@@ -20,14 +20,16 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.redisops.tair.plugins.module_utils._errors import FetchError
+from ansible_collections.redisops.tair.plugins.plugin_utils import _pace
 from ansible_collections.redisops.tair.plugins.plugin_utils._destination import Destination
 from ansible_collections.redisops.tair.plugins.plugin_utils._fetch import Fetch, FetchResult
-from ansible_collections.redisops.tair.plugins.plugin_utils._host import FileState, Host, Stream
+from ansible_collections.redisops.tair.plugins.plugin_utils._host import Chunk, FileState, Host, Stream
 from ansible_collections.redisops.tair.plugins.plugin_utils._host_sftp import SftpHost
 from ansible_collections.redisops.tair.plugins.plugin_utils._host_shell import SshShellHost, local_host
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh import SshConnection
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_settings import resolve
 from ansible_collections.redisops.tair.tests.support.sshd import Sshd
+from ansible_collections.redisops.tair.tests.support.wheels import UnavailableError
 
 StartSshd = t.Callable[..., Sshd]
 Deed = t.Callable[[], object]
@@ -41,11 +43,12 @@ class Interrupted(Stream):
 
     def __init__(self, stream: Stream, at: int, deed: Deed) -> None:
         self._stream, self._at, self._deed = stream, at, deed
+        self.whole, self.packer = stream.whole, stream.packer
 
     def close(self) -> None:
         self._stream.close()
 
-    def __iter__(self) -> t.Iterator[bytes]:
+    def __iter__(self) -> t.Iterator[Chunk]:
         done, pending = 0, True
         for chunk in self._stream:
             yield chunk
@@ -60,8 +63,9 @@ def interrupt(host: Host, *deeds: Deed, at: int = SIZE // 3) -> Host:
     """The host, whose streams meet with one of the deeds each, as long as there are any."""
     left, plain = list(deeds), host.stream
 
-    def stream(file: FileState, offset: int) -> Stream:
-        return Interrupted(plain(file, offset), at, left.pop(0)) if left else plain(file, offset)
+    def stream(file: FileState, offset: int, packers: t.Sequence[str] = ()) -> Stream:
+        opened = plain(file, offset, packers)
+        return Interrupted(opened, at, left.pop(0)) if left else opened
 
     host.stream = stream  # type: ignore[method-assign]
     return host
@@ -84,7 +88,7 @@ def sftp(sshd: Sshd, **options: t.Any) -> SftpHost:
     return SftpHost(connect(), connect)
 
 
-def run(host: Host, src: Path, dest: Path, *, retries: int = 3) -> FetchResult:
+def run(host: Host, src: Path, dest: Path, *, retries: int = 3, packers: t.Sequence[str] = ()) -> FetchResult:
     try:
         return Fetch(
             host,
@@ -92,6 +96,7 @@ def run(host: Host, src: Path, dest: Path, *, retries: int = 3) -> FetchResult:
             lambda path: Destination(dest, path, check_mode=False),
             retries=retries,
             check_mode=False,
+            packers=packers,
             sleep=lambda _seconds: None,
         ).run()
     finally:
@@ -344,6 +349,17 @@ def test_few_programs_are_enough_on_the_host(
     assert contents(tmp_path / "copy") == {"appendonly.aof": single.read_bytes()}
 
 
+def test_busybox_is_enough_on_the_host(single: Path, tmp_path: Path) -> None:
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        raise UnavailableError("there is no busybox here: apt-get install busybox")
+    with tempfile.TemporaryDirectory(prefix="busybox-") as directory:
+        subprocess.run([busybox, "--install", "-s", directory], check=True)
+        with Sshd(options={"SetEnv": f"SHLVL=2 PATH={directory}"}) as sshd:
+            run(interrupt(shell(sshd), sshd.kill_connections), single, tmp_path / "copy")
+    assert contents(tmp_path / "copy") == {"appendonly.aof": single.read_bytes()}
+
+
 def test_a_digest_that_differs_is_never_accepted(userland: t.Callable[..., Sshd], single: Path, tmp_path: Path) -> None:
     nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     lie = "0" * 64
@@ -355,6 +371,48 @@ def test_a_digest_that_differs_is_never_accepted(userland: t.Callable[..., Sshd]
         run(shell(sshd), single, tmp_path / "copy", retries=1)
 
     assert not (tmp_path / "copy" / "appendonly.aof").exists()
+
+
+@pytest.fixture
+def always_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the first piece, whatever the measured rates are."""
+    monkeypatch.setattr(_pace, "FAST", float("inf"))
+    monkeypatch.setattr(_pace, "_GAIN", 0.0)
+
+
+@pytest.mark.usefixtures("always_packed")
+@pytest.mark.parametrize("packer", ["zstd", "lz4"])
+def test_a_compressed_copy_is_exact_and_resumed_in_the_middle(
+    packer: str, start_sshd: StartSshd, single: Path, tmp_path: Path
+) -> None:
+    if shutil.which(packer) is None:
+        raise UnavailableError(f"there is no {packer} here: apt-get install {packer}")
+    single.write_bytes(b"".join(os.urandom(500) + b"x" * 500 for _block in range(SIZE // 1000)))
+    sshd = start_sshd()
+    host = interrupt(shell(sshd), lambda: None, lambda: None, sshd.kill_connections)
+
+    result = run(host, single, tmp_path / "copy", packers=[packer])
+
+    assert result.compression == packer
+    assert sshd.log.count("Accepted publickey") == 2
+    assert result.bytes_transferred == SIZE
+    assert contents(tmp_path / "copy") == {"appendonly.aof": single.read_bytes()}
+
+
+@pytest.mark.usefixtures("always_packed")
+def test_a_host_without_a_compressor_sends_plain_bytes(
+    userland: t.Callable[..., Sshd], single: Path, tmp_path: Path
+) -> None:
+    result = run(shell(userland("dd", "tee", "sha256sum")), single, tmp_path / "copy", packers=["zstd", "lz4"])
+    assert result.compression == "none" and result.bytes_transferred == SIZE
+    assert contents(tmp_path / "copy") == {"appendonly.aof": single.read_bytes()}
+
+
+@pytest.mark.usefixtures("always_packed")
+def test_a_compressor_that_fails_is_done_without(userland: t.Callable[..., Sshd], single: Path, tmp_path: Path) -> None:
+    sshd = userland("dd", "tee", "sha256sum", zstd="cat >/dev/null; echo broken")
+    run(shell(sshd), single, tmp_path / "copy", packers=["zstd"])
+    assert contents(tmp_path / "copy") == {"appendonly.aof": single.read_bytes()}
 
 
 def test_a_local_copy_notices_a_rewrite_too(multi: Path, tmp_path: Path) -> None:
