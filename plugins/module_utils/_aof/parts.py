@@ -60,6 +60,8 @@ class OpenAof:
 
     parts: tuple[Part, ...]
     files: tuple[Path, ...]
+    hybrids: tuple[Path, ...] = ()
+    """Files that begin with an RDB preamble: they have no parts."""
 
     @property
     def size(self) -> int:
@@ -101,17 +103,18 @@ class OpenAof:
 
 
 @contextlib.contextmanager
-def open_aof(aof: AofSet, *, base_size: int = 0) -> t.Iterator[OpenAof]:
+def open_aof(aof: AofSet, *, base_size: int = 0, leave_out_hybrids: bool = False) -> t.Iterator[OpenAof]:
     """Open the files of an AOF for reading.
 
     ``base_size``: how many bytes at the start of a *single* file a rewrite wrote (``aof_base_size`` in INFO, right
     after it); 0 where it is not known, and then nothing is taken to be rewritten. For multi-part sets the names tell.
 
-    Raises :class:`AofFormatError` for a file that begins with an RDB preamble, :class:`LayoutError` for one that
-    can't be opened.
+    Raises :class:`AofFormatError` for a file that begins with an RDB preamble, unless ``leave_out_hybrids``, and
+    :class:`LayoutError` for one that can't be opened.
     """
     with contextlib.ExitStack() as stack:
         parts: list[Part] = []
+        hybrids: list[Path] = []
         position = 0
         files = tuple(aof.path(segment) for segment in aof.segments)
         for path, segment in zip(files, aof.segments):
@@ -122,6 +125,9 @@ def open_aof(aof: AofSet, *, base_size: int = 0) -> t.Iterator[OpenAof]:
             fd = file.fileno()
             size = os.fstat(fd).st_size
             if has_preamble(os.pread(fd, 9, 0)):
+                if leave_out_hybrids:
+                    hybrids.append(path)
+                    continue
                 raise AofFormatError(
                     f"{path} is a hybrid AOF: it begins with an RDB preamble, which is no sequence of commands",
                     todo="On the source set aof-use-rdb-preamble no, run BGREWRITEAOF and fetch the AOF again "
@@ -135,4 +141,4 @@ def open_aof(aof: AofSet, *, base_size: int = 0) -> t.Iterator[OpenAof]:
                     part_last = path == files[-1] and end == size
                     parts.append(Part(path, fd, start, end, position, end == split > 0, part_last))
                     position += end - start
-        yield OpenAof(tuple(parts), files)
+        yield OpenAof(tuple(parts), files, tuple(hybrids))
