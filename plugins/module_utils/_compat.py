@@ -115,10 +115,10 @@ def _lacks(form: Form, tokens: set[bytes] | None, version: str | None) -> str | 
         if not tokens or (form.option and form.option.encode() not in tokens):
             return "its COMMAND DOCS does not have this option"
         return ""
-    if version is None or not form.since:
+    if version is None:
         return None
     if LooseVersion(version) < LooseVersion(form.since):
-        return f"it came with Redis {form.since[:3]}, and this server is compatible with {version}"
+        return f"it came with version {form.since[:3]}, and this server is compatible with {version}"
     return ""
 
 
@@ -182,7 +182,11 @@ class _Questions:
             answered += isinstance(reply, bytes)
             if isinstance(reply, bytes) and reply != b"OK":
                 forbidden[name] = without_values(reply.decode("utf-8", "replace"))
-        return forbidden if answered or not commands else None
+        if answered or not commands:
+            return forbidden
+        # Redis 6: no DRYRUN, but an account that may do everything can be told from others.
+        (told,) = self._ask([[b"ACL", b"GETUSER", user]])
+        return {} if {b"allcommands", b"allkeys"} <= set(_flattened(told)) else None
 
     def _ask(self, commands: t.Sequence[t.Sequence[bytes]]) -> list[Reply]:
         """The replies, or None for each where the peer hung up."""

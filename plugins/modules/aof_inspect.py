@@ -110,7 +110,7 @@ commands:
 types:
   description:
     - C(commands) and C(bytes) of the AOF by data type; V(strings), V(lists), V(sets), V(hashes), V(zsets), V(streams), V(modules) and V(other).
-    - V(other) is what fits keys of any type, such as C(DEL) and C(PEXPIREAT), and what has no key.
+    - V(other) is what fits keys of any type, such as C(DEL) and C(PEXPIREAT), what has no key, and types that are not listed here.
   returned: success
   type: dict
   sample: {"strings": {"commands": 700000, "bytes": 100800000}}
@@ -247,7 +247,7 @@ incompatible:
   sample:
     - kind: syntax
       what: SET PXAT
-      reason: it came with Redis 6.2, and this server is compatible with 6.0.20
+      reason: it came with version 6.2, and this server is compatible with 6.0.20
       count: 11
       places:
         - file: /var/tmp/aof/appendonly.aof.2.incr.aof
@@ -258,7 +258,8 @@ incompatible:
           bytes: 81
 unchecked:
   description:
-    - What the target did not tell, in words. C(COMMAND) may be forbidden, and C(ACL DRYRUN) came with Redis 7.0.
+    - What the target did not tell, in words. C(COMMAND) or C(ACL) may be forbidden. What an account with few permissions may run is told by
+      Redis 7.0 and newer.
     - V(null) where no target was given.
   returned: success
   type: list

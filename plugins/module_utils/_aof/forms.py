@@ -23,7 +23,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 class Form:
     """An option of a command; ``command`` is the name that COMMAND DOCS knows (``XGROUP|CREATE`` for a subcommand).
 
-    ``since``: the Redis version that brought it; empty where only COMMAND DOCS can tell, because Redis and Valkey differ.
+    ``since``: the first version that has it, of Redis or of Valkey.
     """
 
     command: str
@@ -43,7 +43,7 @@ _REFERENCES = {b"KEEPREF": "8.2.0", b"DELREF": "8.2.0", b"ACKED": "8.2.0"}
 _STREAM_TRIM = {b"MINID": "6.2.0", b"LIMIT": "6.2.0"}
 _SETID = {b"ENTRIESADDED": "7.0.0", b"MAXDELETEDID": "7.0.0"}
 _EXPIRE = {b"NX": "7.0.0", b"XX": "7.0.0", b"GT": "7.0.0", b"LT": "7.0.0"}
-_CONDITIONS = {b"IFEQ": "", b"IFNE": "", b"IFDEQ": "", b"IFDNE": ""}
+_CONDITIONS = {b"IFEQ": "8.1.0", b"IFNE": "8.4.0", b"IFDEQ": "8.4.0", b"IFDNE": "8.4.0"}
 
 #: name: (options that came later, where options begin). Of the commands whose options stand at the end.
 _TRAILING: dict[bytes, tuple[dict[bytes, str], int]] = {

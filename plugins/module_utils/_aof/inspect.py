@@ -101,9 +101,10 @@ def _take(inspection: Inspection, part: Part, start: int) -> int:
     where = str(part.path)
     rewritten = part.rewritten
     while True:
-        frames: t.Iterable[Frame] = (framing := Frames(part.fd, start, part.end, where=where))
-        if rewritten:
-            frames = while_rewritten = WhileRewritten(framing, -1)
+        framing = Frames(part.fd, start, part.end, where=where)
+        # A given size may cover what clients wrote during the rewrite. In a file of its own there is nothing of theirs.
+        guarded = WhileRewritten(framing, -1) if rewritten and not part.named else None
+        frames: t.Iterable[Frame] = framing if guarded is None else guarded
         reached = start
         try:
             for frame in frames:
@@ -127,7 +128,7 @@ def _take(inspection: Inspection, part: Part, start: int) -> int:
         inspection.read_bytes += reached - start
         if rewritten:
             inspection.rewritten_bytes += reached - start
-        if inspection.damage is not None or not (rewritten and while_rewritten.stopped):
+        if inspection.damage is not None or guarded is None or not guarded.stopped:
             return reached
         start, rewritten = reached, False
 

@@ -40,6 +40,8 @@ class Part:
     """Whether this is the work of a rewrite alone: every key stands once, its commands together."""
     last: bool
     """Whether nothing comes after it: the only place where a command may be cut off."""
+    named: bool = False
+    """Whether the file's own name says that all of it is rewritten; otherwise it is a size that was given."""
 
     @property
     def size(self) -> int:
@@ -139,6 +141,8 @@ def open_aof(aof: AofSet, *, base_size: int = 0, leave_out_hybrids: bool = False
             for start, end in ((0, split), (split, size)):
                 if start < end or (start == 0 == size):
                     part_last = path == files[-1] and end == size
-                    parts.append(Part(path, fd, start, end, position, end == split > 0, part_last))
+                    rewritten = end == split > 0
+                    named = rewritten and segment.is_rewritten
+                    parts.append(Part(path, fd, start, end, position, rewritten, part_last, named))
                     position += end - start
         yield OpenAof(tuple(parts), files, tuple(hybrids))
