@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 from ansible.module_utils.compat.version import LooseVersion
 from ansible_collections.redisops.tair.plugins.module_utils._aof.forms import Form
-from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import OTHER_NAMES, Place, Tally
+from ansible_collections.redisops.tair.plugins.module_utils._aof.places import Place
+from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import OTHER_NAMES, Tally
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._replies import without_values
@@ -74,7 +75,9 @@ def judge(tally: Tally, endpoint: Endpoint) -> Verdict:
             arities = {}
         refused = [_unknown(tally, name) for name in names if arities.get(name, 0) is None]
         unknown = {refusal.what.encode() for refusal in refused}
-        forms = {form: at for form, at in tally.forms.items() if form.command.split("|")[0].encode() not in unknown}
+        forms = {
+            form: at for form, at in tally.forms.found.items() if form.command.split("|")[0].encode() not in unknown
+        }
         tokens = questions.tokens(sorted({form.command for form in forms}))
         for form, at in sorted(forms.items(), key=lambda item: str(item[0])):
             reason = _lacks(form, tokens.get(form.command), target.redis_version)

@@ -274,7 +274,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.redisops.tair.plugins.module_utils._aof.inspect import Inspection, inspect
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
-from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import Place
+from ansible_collections.redisops.tair.plugins.module_utils._aof.places import Place
 from ansible_collections.redisops.tair.plugins.module_utils._aof.types import TYPES, type_of
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, connection_spec, run
 from ansible_collections.redisops.tair.plugins.module_utils._compat import Refusal, judge

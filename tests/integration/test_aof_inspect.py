@@ -198,6 +198,16 @@ def test_what_an_older_target_or_a_closed_one_does_not_tell_is_called_unchecked(
         assert ("XSETID ENTRIESADDED" in kinds(result).get("syntax", [])) == (build == "redis-6.2.14")
 
 
+def test_the_target_may_come_from_the_environment_and_none_from_a_default(
+    start_server: StartServer, run_module: RunModule
+) -> None:
+    (aof,) = corpus(server="redis", version="7.0.15", variant="base")
+    target = start_server("redis-6.2.14")
+    assert run_module("aof_inspect", {"path": str(aof.aof), "login_port": target.port})["incompatible"] is None
+    env = {"REDISOPS_LOGIN_HOST": target.host, "REDISOPS_LOGIN_PORT": str(target.port)}
+    assert "FUNCTION" in kinds(run_module("aof_inspect", {"path": str(aof.aof)}, env=env))["command"]
+
+
 def test_a_renamed_command_is_refused(tmp_path: Path, start_server: StartServer, run_module: RunModule) -> None:
     path = tmp_path / "appendonly.aof"
     path.write_bytes(b"*1\r\n$8\r\nFLUSHALL\r\n")

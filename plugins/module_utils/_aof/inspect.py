@@ -29,6 +29,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import Ta
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
+#: Small enough for a block's commands to stay in a processor's cache while they are counted.
+_BLOCK_BYTES = 32 * 1024
 #: Arguments up to this long are looked at in a large command, to see its options.
 _SHORT_ARGUMENT = 64
 
@@ -101,7 +103,7 @@ def _take(inspection: Inspection, part: Part, start: int) -> int:
     where = str(part.path)
     rewritten = part.rewritten
     while True:
-        framing = Frames(part.fd, start, part.end, where=where)
+        framing = Frames(part.fd, start, part.end, where=where, block_bytes=_BLOCK_BYTES)
         # A given size may cover what clients wrote during the rewrite. In a file of its own there is nothing of theirs.
         guarded = WhileRewritten(framing, -1) if rewritten and not part.named else None
         frames: t.Iterable[Frame] = framing if guarded is None else guarded

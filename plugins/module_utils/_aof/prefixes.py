@@ -30,27 +30,32 @@ class PrefixBytes:
 
 
 class Prefixes:
-    """``uncertain``: bytes by which any figure may fall short, because its prefix was once dropped as a small one."""
+    """``uncertain``: bytes by which any figure may fall short, because its prefix was once dropped as a small one.
+
+    ``totals``: bytes by ``key[: key.find(b":", 0, LONGEST) + 1]`` (nothing stands before the first byte, where there is no
+    colon). Who adds to them in a loop of its own calls :meth:`bound` now and then.
+    """
 
     def __init__(self) -> None:
-        self._sizes: collections.defaultdict[bytes, int] = collections.defaultdict(int)
+        self.totals: collections.defaultdict[bytes, int] = collections.defaultdict(int)
         self.uncertain = 0
 
     def add(self, keys: t.Iterable[bytes], sizes: t.Iterable[int]) -> None:
         """Commands on these keys, each of its size."""
-        totals, longest = self._sizes, LONGEST
+        totals, longest = self.totals, LONGEST
         for key, size in zip(keys, sizes):
-            # Hot: find gives -1 where there is no colon, and nothing is before the first byte.
             totals[key[: key.find(b":", 0, longest) + 1]] += size
-        if len(totals) > _MOST:
-            self._shrink()
+        self.bound()
 
     def top(self, count: int) -> list[PrefixBytes]:
         """The prefixes with the most bytes, largest first; the empty one stands for keys without a prefix."""
-        ordered = sorted(self._sizes.items(), key=lambda item: (-item[1], item[0]))
+        ordered = sorted(self.totals.items(), key=lambda item: (-item[1], item[0]))
         return [PrefixBytes(prefix, size) for prefix, size in ordered[:count]]
 
-    def _shrink(self) -> None:
-        ordered = sorted(self._sizes.items(), key=operator.itemgetter(1), reverse=True)
+    def bound(self) -> None:
+        """Forget the smallest ones where there are too many."""
+        if len(self.totals) <= _MOST:
+            return
+        ordered = sorted(self.totals.items(), key=operator.itemgetter(1), reverse=True)
         self.uncertain += ordered[_KEPT][1]  # the largest of what goes
-        self._sizes = collections.defaultdict(int, ordered[:_KEPT])
+        self.totals = collections.defaultdict(int, ordered[:_KEPT])

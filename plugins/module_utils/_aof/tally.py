@@ -14,18 +14,16 @@ from __future__ import annotations
 
 import bisect
 import collections
+import itertools
 import operator
 import typing as t
-from dataclasses import dataclass, field
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import first_key, key_positions
-from ansible_collections.redisops.tair.plugins.module_utils._aof.forms import FEWEST_ARGUMENTS, Form, forms_of
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, LargeCommand
-from ansible_collections.redisops.tair.plugins.module_utils._aof.prefixes import Prefixes
+from ansible_collections.redisops.tair.plugins.module_utils._aof.places import MOST_PLACES, FormsFound, Place, Places
+from ansible_collections.redisops.tair.plugins.module_utils._aof.prefixes import LONGEST, Prefixes
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
-#: Places that are kept of each kind of thing.
-MOST_PLACES = 5
 #: No server has so many commands, or one with so long a name: memory is bounded whatever a file holds.
 _MOST_NAMES, _LONGEST_NAME = 2000, 64
 OTHER_NAMES = b"(other names)"
@@ -49,32 +47,6 @@ class Unbalanced(Exception):
         self.expected = expected
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a command stands. ``name`` is in capitals; ``key`` its first key."""
-
-    file: str
-    offset: int
-    database: int
-    name: bytes
-    key: bytes | None
-    size: int
-    """Bytes of the whole command."""
-
-
-@dataclass
-class Places:
-    """How often something occurs, and the first places where."""
-
-    count: int = 0
-    first: list[Place] = field(default_factory=list)
-
-    def add(self, place: Place) -> None:
-        self.count += 1
-        if len(self.first) < MOST_PLACES:
-            self.first.append(place)
-
-
 class Tally:
     """Counts, by :meth:`block` and :meth:`large`, in the order of the file; ``begin`` each file.
 
@@ -91,7 +63,7 @@ class Tally:
         """Those that commands were written to or named: how many commands, and the places that lead there."""
         self.largest: Place | None = None
         self.transaction: Place | None = None
-        self.forms: collections.defaultdict[Form, Places] = collections.defaultdict(Places)
+        self.forms = FormsFound()
         self.samples: collections.defaultdict[bytes, list[Place]] = collections.defaultdict(list)
         """By name in capitals."""
         self.database = 0
@@ -99,8 +71,8 @@ class Tally:
         self._last_key: bytes | None = None
         self._names: dict[bytes, bytes] = {OTHER_NAMES: OTHER_NAMES}  # as written: in capitals
         self._key_first: set[bytes] = set()
+        self._keyless: set[bytes] = set()
         self._steering: set[bytes] = set()
-        self._formed: dict[bytes, int] = {}
         self._sampled: set[bytes] = {OTHER_NAMES}
 
     def begin(self, file: str) -> None:
@@ -137,9 +109,8 @@ class Tally:
         if not turns:
             self._in_database(started, len(names))
         if names:
-            self._count(block, names, present)
             keys = self._keys(block.commands, names, present)
-            self.prefixes.add(*_with_keys(keys, block.sizes))
+            self._count(names, keys, block.sizes, present)
             if rewritten:
                 self._count_runs(keys, started, turns)
             else:
@@ -169,20 +140,22 @@ class Tally:
             self.largest = place
         if len(self.samples[name]) < MOST_PLACES:
             self.samples[name].append(place)
-        if len(tail) >= FEWEST_ARGUMENTS.get(name, 1 << 30):
-            for form in forms_of(tail):
-                self.forms[form].add(place)
+        self.forms.one(tail, place)
 
     # ------------------------------------------------------------------------------------------ of a block
 
-    def _count(self, block: Block, names: list[bytes], present: frozenset[bytes]) -> None:
+    def _count(self, names: list[bytes], keys: list[bytes | None], sizes: list[int], present: frozenset[bytes]) -> None:
         self.counts.update(names)
-        totals = self.sizes
-        if len(present) == 1:
-            totals[names[0]] += sum(block.sizes)
+        if len(present) == 1 and None not in keys:
+            self.sizes[names[0]] += sum(sizes)
+            self.prefixes.add(t.cast("list[bytes]", keys), sizes)
             return
-        for name, size in zip(names, block.sizes):
-            totals[name] += size
+        by_name, by_prefix, longest = self.sizes, self.prefixes.totals, LONGEST
+        for name, key, size in zip(names, keys, sizes):
+            by_name[name] += size
+            if key is not None:
+                by_prefix[key[: key.find(b":", 0, longest) + 1]] += size
+        self.prefixes.bound()
 
     def _meet(self, names: list[bytes], present: frozenset[bytes]) -> list[bytes]:
         """Learn new names. Those that no server has go by one name of ours."""
@@ -190,24 +163,26 @@ class Tally:
             if len(written) > _LONGEST_NAME or len(self._names) >= _MOST_NAMES:
                 continue
             name = self._names[written] = written.upper()
-            if tuple(key_positions([written, b"1", b"1", b"1"])[:1]) == (1,):
+            positions = key_positions([written, b"1", b"1", b"1"])
+            if not positions:
+                self._keyless.add(written)
+            elif positions[0] == 1:
                 self._key_first.add(written)
             if name in _STEERING:
                 self._steering.add(written)
-            if name in FEWEST_ARGUMENTS:
-                self._formed[written] = FEWEST_ARGUMENTS[name]
+            self.forms.learn(written)
         return [name if name in self._names else OTHER_NAMES for name in names]
 
     def _keys(self, commands: list[Command], names: list[bytes], present: frozenset[bytes]) -> list[bytes | None]:
         """The first key of each command."""
-        key_first = self._key_first
+        key_first, keyless = self._key_first, self._keyless
         if present <= key_first:
             try:
                 return list(map(_FIRST, commands))
             except IndexError:  # a command without arguments
                 pass
         return [
-            command[1] if name in key_first and len(command) > 1 else first_key(command)
+            command[1] if name in key_first and len(command) > 1 else None if name in keyless else first_key(command)
             for name, command in zip(names, commands)
         ]
 
@@ -220,39 +195,45 @@ class Tally:
         """
         turns: list[tuple[int, int]] = []
         fault: Unbalanced | None = None
-        offsets = list(block.offsets())
         since, end = 0, len(names)
+        begun: int | None = None  # the MULTI of this block that has no EXEC yet
         for at in [at for at, name in enumerate(names) if name in steering]:
-            name, command = self._names[names[at]], block.commands[at]
-            place = Place(self._file, offsets[at], self.database, name, first_key(command), block.sizes[at])
-            if name == b"SELECT":
-                if len(command) == 2 and command[1].isdigit():
-                    self._in_database(self.database, at - since)
-                    since, self.database = at + 1, int(command[1])
-                    turns.append((at, self.database))
-                    self._lead_to(self.database, place)
-            elif (name == b"EXEC") == (self.transaction is None) and name in (b"MULTI", b"EXEC"):
-                fault = Unbalanced(
-                    at, offsets[at], "EXEC, not another MULTI" if name == b"MULTI" else "MULTI before EXEC"
-                )
-                end = at
-                break
-            elif name == b"MULTI":
-                self.transaction = place
-            elif name == b"EXEC":
+            name = self._names[names[at]]
+            if name == b"MULTI" or name == b"EXEC":
+                is_open = begun is not None or self.transaction is not None
+                if (name == b"MULTI") == is_open:
+                    fault = Unbalanced(
+                        at, _offset(block, at), "EXEC, not another MULTI" if is_open else "MULTI before EXEC"
+                    )
+                    end = at
+                    break
+                begun = at if name == b"MULTI" else None
                 self.transaction = None
-            else:
+                continue
+            command = block.commands[at]
+            if name != b"SELECT":
                 for database in _named_databases(name, command):
-                    self._lead_to(database, place)
+                    self._lead_to(database, block, at)
+            elif len(command) == 2 and command[1].isdigit():
+                self._in_database(self.database, at - since)
+                since, selected = at + 1, int(command[1])
+                turns.append((at, selected))
+                self._lead_to(selected, block, at)
+                self.database = selected
+        if begun is not None:
+            self.transaction = self._place(block, begun, self.database)
         if turns:
             self._in_database(self.database, end - since)
         return turns, fault
 
-    def _lead_to(self, database: int, place: Place) -> None:
+    def _place(self, block: Block, at: int, database: int) -> Place:
+        command = block.commands[at]
+        name = self._names.get(command[0], OTHER_NAMES)
+        return Place(self._file, _offset(block, at), database, name, first_key(command), block.sizes[at])
+
+    def _lead_to(self, database: int, block: Block, at: int) -> None:
         if database in self.databases or len(self.databases) < _MOST_DATABASES:
-            places = self.databases.setdefault(database, Places())
-            if len(places.first) < MOST_PLACES:
-                places.first.append(place)
+            self.databases.setdefault(database, Places()).note(lambda: self._place(block, at, self.database))
 
     def _in_database(self, database: int, commands: int) -> None:
         if commands and (database in self.databases or len(self.databases) < _MOST_DATABASES):
@@ -284,17 +265,11 @@ class Tally:
         unsampled = present - self._sampled
         for name in unsampled:
             wanted.update(_first_indexes(names, name))
-        forms = self._forms(block.commands, present)
-        if not wanted and not forms:
-            return
-        offsets = list(block.offsets())
         selects = [at for at, _database in turns]
 
         def place(at: int) -> Place:
             turn = bisect.bisect_right(selects, at)
-            database = turns[turn - 1][1] if turn else started
-            command = block.commands[at]
-            return Place(self._file, offsets[at], database, self._names[names[at]], first_key(command), sizes[at])
+            return self._place(block, at, turns[turn - 1][1] if turn else started)
 
         for at in sorted(wanted):
             found = place(at)
@@ -302,21 +277,7 @@ class Tally:
                 self.largest = found
             if names[at] in unsampled:
                 self._sample(names[at], found)
-        for at, form in forms:
-            self.forms[form].add(place(at))
-
-    def _forms(self, commands: list[Command], present: frozenset[bytes]) -> list[tuple[int, Form]]:
-        fewest = self._formed
-        formed = present & fewest.keys()
-        if not formed:
-            return []
-        least = min(map(fewest.__getitem__, formed))
-        return [
-            (at, form)
-            for at, command in enumerate(commands)
-            if len(command) >= least and command[0] in formed and len(command) >= fewest[command[0]]
-            for form in forms_of(command)
-        ]
+        self.forms.take(block.commands, present, place)
 
     def _sample(self, written: bytes, place: Place) -> None:
         samples = self.samples[place.name]
@@ -324,6 +285,11 @@ class Tally:
             samples.append(place)
         else:
             self._sampled.add(written)
+
+
+def _offset(block: Block, at: int) -> int:
+    """Where in the file a command of the block begins."""
+    return next(itertools.islice(block.offsets(), at, None))
 
 
 def _first_indexes(names: list[bytes], name: bytes) -> t.Iterator[int]:
@@ -335,13 +301,6 @@ def _first_indexes(names: list[bytes], name: bytes) -> t.Iterator[int]:
         except ValueError:
             return
         yield at
-
-
-def _with_keys(keys: list[bytes | None], sizes: list[int]) -> tuple[t.Iterable[bytes], t.Iterable[int]]:
-    """The keys that there are, and the sizes of their commands."""
-    if None not in keys:
-        return t.cast("list[bytes]", keys), sizes
-    return [key for key in keys if key is not None], [size for key, size in zip(keys, sizes) if key is not None]
 
 
 def _named_databases(name: bytes, command: Command) -> t.Iterator[int]:

@@ -16,7 +16,8 @@ import pytest
 from ansible_collections.redisops.tair.plugins.module_utils._aof.inspect import Inspection, inspect
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
-from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import MOST_PLACES, OTHER_NAMES
+from ansible_collections.redisops.tair.plugins.module_utils._aof.places import MOST_PLACES
+from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import OTHER_NAMES
 from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 from ansible_collections.redisops.tair.tests.support.corpus import CorpusSet, corpus
 from ansible_collections.redisops.tair.tests.support.wheels import UnavailableError
@@ -267,7 +268,7 @@ def test_a_file_that_is_cut_off_before_others_is_damaged(end: bytes, tmp_path: P
 
 def test_options_of_a_large_command_are_seen(look: t.Callable[..., Inspection]) -> None:
     inspection = look([b"SET", b"user:1", b"x" * 1_000_000, b"PXAT", b"1700000000000"], "SET b 1")
-    assert {str(form): at.count for form, at in inspection.tally.forms.items()} == {"SET PXAT": 1}
+    assert {str(form): at.count for form, at in inspection.tally.forms.found.items()} == {"SET PXAT": 1}
     largest = inspection.tally.largest
     assert largest is not None and (largest.key, largest.offset) == (b"user:1", 0)
     assert inspection.tally.prefixes.top(1)[0].prefix == b"user:"
@@ -275,7 +276,7 @@ def test_options_of_a_large_command_are_seen(look: t.Callable[..., Inspection]) 
 
 def test_places_are_few_and_counts_are_complete(look: t.Callable[..., Inspection]) -> None:
     inspection = look(*["SET k v PXAT 1700000000000"] * 50, *["INCR n"] * 50)
-    (at,) = inspection.tally.forms.values()
+    (at,) = inspection.tally.forms.found.values()
     assert at.count == 50 and len(at.first) == len(inspection.tally.samples[b"INCR"]) == MOST_PLACES
     size = len(raw("SET k v PXAT 1700000000000"))
     assert [place.offset for place in at.first] == [size * number for number in range(MOST_PLACES)]

@@ -28,8 +28,7 @@ def test_of_more_prefixes_than_fit_the_large_ones_stay_and_the_doubt_is_told() -
     prefixes = Prefixes()
     tracemalloc.start()
     for number in range(300):
-        keys = [b"small-%d:%d" % (number, key) + b":" * key for key in range(1000)]
-        prefixes.add([key.replace(b":", b"-", 1) for key in keys], [7] * 1000)
+        prefixes.add([b"small-%d-%d:" % (number, key) + b":" * key for key in range(1000)], [7] * 1000)
         prefixes.add([b"large:1", b"larger:1"], [1000, 1001])
     _now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
