@@ -31,13 +31,14 @@ from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 Kind = t.Literal["command", "syntax", "database", "permission"]
 
 _TOGETHER = 100
+_SCRIPTS = frozenset((b"EVAL", b"EVALSHA", b"FCALL"))
 #: Arguments that ACL DRYRUN takes for commands whose key is not simply their first; ``KEY`` stands for it.
 _KEY = b"KEY"
 _ARGUMENTS: dict[bytes, tuple[bytes, ...]] = {
     b"XGROUP": (b"CREATE", _KEY, b"g", b"$"),
     b"FUNCTION": (b"LOAD", b"x"),
     b"SCRIPT": (b"LOAD", b"x"),
-    **dict.fromkeys((b"EVAL", b"EVALSHA", b"FCALL"), (b"x", b"0")),
+    **dict.fromkeys(_SCRIPTS, (b"x", b"0")),
     b"BITOP": (b"AND", _KEY, _KEY),
     b"MSETEX": (b"1", _KEY, b"v"),
 }
@@ -92,6 +93,11 @@ def judge(tally: Tally, endpoint: Endpoint) -> Verdict:
             unchecked.append("what this account may run: ACL DRYRUN is not answered")
         else:
             refused += [_refusal("permission", tally, name, reason) for name, reason in forbidden.items()]
+        scripts = sum(tally.by_name().get(name, (0, 0))[0] for name in _SCRIPTS)
+        if scripts:
+            unchecked.append(
+                f"what the scripts of {scripts} commands call ({', '.join(sorted(n.decode() for n in _SCRIPTS))})"
+            )
     return Verdict(tuple(refused), tuple(unchecked))
 
 

@@ -47,7 +47,7 @@ options:
     type: str
 notes:
   - The Python library C(redis) is only needed to ask a target.
-  - What a script (C(EVAL) in AOFs of Redis 3.2 and 4.0) calls is not looked at.
+  - What a script (C(EVAL) in AOFs of Redis 3.2 and 4.0) calls is not looked at; with a target RV(unchecked) says so.
 seealso:
   - module: redisops.tair.aof_fetch
   - module: redisops.tair.aof_import

@@ -75,7 +75,7 @@ notes:
   - The value of C(min-replicas-to-write) is 1000000000 more than what was there before, so that a fence can be taken away exactly
     although the run that set it was killed. C(min-replicas-max-lag) is changed if it is V(0), as that switches the check off.
   - On a replica the module fails and names its master. V(absent) is possible there.
-  - Writes of the server's own master link, and of modules' timers, are not stopped.
+  - A fence belongs to one server. After a failover another one is the master, and has none.
 seealso:
   - module: redisops.tair.redis_config
   - module: redisops.tair.aof_rewrite

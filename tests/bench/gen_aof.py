@@ -12,7 +12,7 @@ KIND   mixed   70 % strings of 100 binary bytes, 10 % hashes of 8 fields, 7 % li
        sets    strings of 100 binary bytes (1,000,000 keys: 144 MB)
        large   strings of 1 MB (2,000 keys: 2 GB)
        history what clients write, never rewritten: a SET with a lifetime, an INCRBY, a transaction, a DEL; four databases
-               (1,000,000 times: 336 MB)
+               (1,000,000 times: 346 MB)
 COUNT  keys
 Deterministic. Values are binary on purpose: they hold CR, LF, '*', '$' and '#'.
 """
