@@ -45,6 +45,7 @@ options:
       - Host name or address of the target to ask. Without it, and without O(login_unix_socket), no server is asked.
       - If not given, the environment variable E(REDISOPS_LOGIN_HOST) is used.
     type: str
+    default: null
 notes:
   - The Python library C(redis) is only needed to ask a target.
   - What a script (C(EVAL) in AOFs of Redis 3.2 and 4.0) calls is not looked at; with a target RV(unchecked) says so.

@@ -68,7 +68,7 @@ options:
     default: 300
   previous:
     description:
-      - With O(state=absent), the parameters to set: what RV(previous) was when the fence was set.
+      - With O(state=absent), the parameters to set, as RV(previous) was when the fence was set.
       - Where it is not given, the fence itself tells what was there before it, and parameters without a fence are left as they are.
     type: dict
 notes:
