@@ -53,8 +53,8 @@ options:
       min-replicas: >-
         The parameter C(min-replicas-to-write) (C(min-slaves-to-write) before Redis 5) is set higher than there can be
         replicas. Writers get the error C(NOREPLICAS) at once and can be pointed to another server. It lasts until it is taken
-        away. Keys whose lifetime ends are still deleted, and logged as C(DEL) in the AOF. Up to Redis 6.2.6, and on KeyDB,
-        scripts can still write (RV(scripts_stopped)).
+        away. Keys whose lifetime ends are still deleted, and logged as C(DEL) or C(UNLINK) in the AOF; C(PFCOUNT), a read, may log itself there when it
+        keeps the count it has found. Up to Redis 6.2.6, and on KeyDB, scripts can still write (RV(scripts_stopped)).
       pause: >-
         C(CLIENT PAUSE) with C(WRITE), from Redis 6.2 on. Writers wait without an answer, and so do scripts that may write. No key expires
         meanwhile. It ends by itself after O(pause_seconds). When it ends or is taken away, the server executes the

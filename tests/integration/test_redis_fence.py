@@ -107,6 +107,40 @@ def test_transactions_and_scripts_are_stopped_as_told(
 
 
 @either_method
+@pytest.mark.parametrize("build", [REDIS_6_2_5, *BUILDS], ids=lambda build: build.name)
+def test_a_transaction_that_was_begun_before_is_not_executed(
+    build: Build, method: str, start_server: StartServer, fence: RunModule
+) -> None:
+    server = start_server(build)
+    client = server.client(socket_timeout=0.6, retry=None, single_connection_client=True)
+    client.execute_command("MULTI")
+    client.execute_command("SET", "key", "queued before")
+    assert fence(server, method=method)["changed"]
+    with pytest.raises(redis.RedisError):
+        client.execute_command("EXEC")
+    client.close()
+    assert server.client().get("key") is None
+
+
+def test_what_expires_and_what_pfcount_keeps_is_all_that_comes_into_the_aof(
+    any_build: Build, start_server: StartServer, fence: RunModule, run_module: RunModule
+) -> None:
+    server = start_server(any_build, {"appendonly": "yes", "appendfsync": "always", "aof-use-rdb-preamble": "no"})
+    server.client().bgrewriteaof()
+    server.wait_for_rewrite()
+    server.client().pfadd("visitors", *range(100))
+    server.client().set("short", 1, px=1500)
+    assert fence(server, method="min-replicas")["changed"]
+    before = run_module("aof_inspect", {"path": str(server.aof_path())})["commands"]
+    assert stopped(server, "SET", "key", "value")
+    server.client().pfcount("visitors")
+    wait_until(lambda: server.client().dbsize() == 1)
+    after = run_module("aof_inspect", {"path": str(server.aof_path())})["commands"]
+    new = sorted(name for name in after if after[name] != before.get(name))
+    assert new in (["DEL", "PFCOUNT"], ["PFCOUNT", "UNLINK"])
+
+
+@either_method
 def test_it_comes_back_exactly_by_previous_and_without_it(
     any_build: Build, method: str, start_server: StartServer, fence: RunModule
 ) -> None:
