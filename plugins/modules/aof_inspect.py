@@ -116,7 +116,7 @@ types:
   type: dict
   sample: {"strings": {"commands": 700000, "bytes": 100800000}}
 databases:
-  description: Numbers of the databases that commands are in, or that C(SWAPDB), C(MOVE) and C(COPY) name.
+  description: Numbers of the databases that commands with keys are in, or that C(SELECT), C(SWAPDB), C(MOVE) and C(COPY) name.
   returned: success
   type: list
   elements: int

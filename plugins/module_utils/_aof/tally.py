@@ -107,7 +107,7 @@ class Tally:
                 block = block.first(fault.at)
                 names = names[: fault.at]
         if not turns:
-            self._in_database(started, len(names))
+            self._in_database(started, names)
         if names:
             keys = self._keys(block.commands, names, present)
             self._count(names, keys, block.sizes, present)
@@ -135,7 +135,7 @@ class Tally:
             if rewritten and key != self._last_key:
                 self.keys[self.database] += 1
             self._last_key = key
-        self._in_database(self.database, 1)
+        self._in_database(self.database, [written])
         if self.largest is None or size > self.largest.size:
             self.largest = place
         if len(self.samples[name]) < MOST_PLACES:
@@ -215,7 +215,7 @@ class Tally:
                 for database in _named_databases(name, command):
                     self._lead_to(database, block, at)
             elif len(command) == 2 and command[1].isdigit():
-                self._in_database(self.database, at - since)
+                self._in_database(self.database, names[since:at])
                 since, selected = at + 1, int(command[1])
                 turns.append((at, selected))
                 self._lead_to(selected, block, at)
@@ -223,7 +223,7 @@ class Tally:
         if begun is not None:
             self.transaction = self._place(block, begun, self.database)
         if turns:
-            self._in_database(self.database, end - since)
+            self._in_database(self.database, names[since:end])
         return turns, fault
 
     def _place(self, block: Block, at: int, database: int) -> Place:
@@ -235,9 +235,13 @@ class Tally:
         if database in self.databases or len(self.databases) < _MOST_DATABASES:
             self.databases.setdefault(database, Places()).note(lambda: self._place(block, at, self.database))
 
-    def _in_database(self, database: int, commands: int) -> None:
-        if commands and (database in self.databases or len(self.databases) < _MOST_DATABASES):
-            self.databases.setdefault(database, Places()).count += commands
+    def _in_database(self, database: int, names: list[bytes]) -> None:
+        known = self.databases.get(database)
+        if known is not None:
+            known.count += len(names)
+        # What has no key, such as FUNCTION LOAD before the first SELECT, makes no use of a database.
+        elif len(self.databases) < _MOST_DATABASES and not self._keyless.issuperset(names):
+            self.databases[database] = Places(len(names))
 
     def _count_runs(self, keys: list[bytes | None], database: int, turns: list[tuple[int, int]]) -> None:
         """A rewrite writes every key once, its commands together: as many keys as there are changes of the key."""

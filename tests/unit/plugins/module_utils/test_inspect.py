@@ -111,7 +111,7 @@ def test_commands_databases_and_keys_are_those_that_another_parser_finds(aof: Co
     assert counts(inspection) == names
     if not aof.meta["has_preamble"]:
         assert counts(inspection) == aof.meta["command_counts"]
-    assert databases <= set(inspection.tally.databases) <= set(aof.meta["dbs"]) | {0}
+    assert databases <= set(inspection.tally.databases) <= set(aof.meta["dbs"])
     assert inspection.tally.keys == {database: len(found) for database, found in keys.items()}
     assert inspection.tally.largest is None or inspection.tally.largest.size == largest
     assert inspection.damage is None
@@ -194,6 +194,12 @@ def test_databases_are_those_selected_and_those_that_are_named(look: t.Callable[
     found = {database: at.count for database, at in inspection.tally.databases.items()}
     assert found == {0: 1, 3: 5, 4: 0, 5: 0, 6: 0, 7: 0, 8: 0}
     assert [place.name for place in inspection.tally.databases[6].first] == [b"COPY"]
+
+
+def test_commands_without_keys_use_no_database(look: t.Callable[..., Inspection]) -> None:
+    inspection = look([b"FUNCTION", b"LOAD", b"code"], "MULTI", "SELECT 3", "SET a 1", "EXEC")
+    assert {database: at.count for database, at in inspection.tally.databases.items()} == {3: 2}
+    assert set(look([b"FUNCTION", b"LOAD", b"code"], "SET a 1", "SELECT 3").tally.databases) == {0, 3}
 
 
 def test_a_server_begins_each_file_in_database_0(tmp_path: Path) -> None:
