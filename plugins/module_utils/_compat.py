@@ -31,7 +31,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 Kind = t.Literal["command", "syntax", "database", "permission"]
 
 _TOGETHER = 100
-_SCRIPTS = frozenset((b"EVAL", b"EVALSHA", b"FCALL"))
+_SCRIPTS = (b"EVAL", b"EVALSHA", b"FCALL")
 #: Arguments that ACL DRYRUN takes for commands whose key is not simply their first; ``KEY`` stands for it.
 _KEY = b"KEY"
 _ARGUMENTS: dict[bytes, tuple[bytes, ...]] = {
@@ -66,39 +66,50 @@ class Verdict:
 def judge(tally: Tally, endpoint: Endpoint) -> Verdict:
     """Ask the target. Raises :class:`ConnectError`, :class:`ReplyError`, :class:`TargetStateError`."""
     target = describe_target(endpoint)
+    refused: list[Refusal] = []
+    unchecked: list[str] = []
     questions = _Questions(endpoint)
     with contextlib.closing(questions):
         names = sorted(name for name in tally.by_name() if name != OTHER_NAMES)
-        unchecked: list[str] = []
         arities = questions.arities(names)
         if arities is None:
-            unchecked.append("which commands it knows: COMMAND INFO is not answered")
-            arities = {}
-        refused = [_unknown(tally, name) for name in names if arities.get(name, 0) is None]
-        unknown = {refusal.what.encode() for refusal in refused}
-        forms = {
-            form: at for form, at in tally.forms.found.items() if form.command.split("|")[0].encode() not in unknown
-        }
-        tokens = questions.tokens(sorted({form.command for form in forms}))
-        for form, at in sorted(forms.items(), key=lambda item: str(item[0])):
-            reason = _lacks(form, tokens.get(form.command), target.redis_version)
-            if reason is None:
-                unchecked.append(f"whether it knows {form}")
-            elif reason:
-                refused.append(Refusal("syntax", str(form), reason, at.count, at.first))
+            unchecked.append("which commands it knows, as it does not answer COMMAND INFO")
+        known = names if arities is None else [name for name in names if arities[name] is not None]
+        refused += [_unknown(tally, name) for name in names if name not in known]
+        _judge_forms(tally, questions, target.redis_version, known, refused, unchecked)
         refused += _databases(tally, target.databases)
-        known = {name: arity for name, arity in arities.items() if arity is not None}
-        forbidden = questions.forbidden({name: (arity, _sample_key(tally, name)) for name, arity in known.items()})
+        forbidden = None
+        if arities is not None:
+            forbidden = questions.forbidden(
+                {name: (arity, _sample_key(tally, name)) for name, arity in arities.items() if arity is not None}
+            )
         if forbidden is None:
-            unchecked.append("what this account may run: ACL DRYRUN is not answered")
+            unchecked.append("what this account may run, as it does not answer ACL DRYRUN")
         else:
             refused += [_refusal("permission", tally, name, reason) for name, reason in forbidden.items()]
-        scripts = sum(tally.by_name().get(name, (0, 0))[0] for name in _SCRIPTS)
-        if scripts:
-            unchecked.append(
-                f"what the scripts of {scripts} commands call ({', '.join(sorted(n.decode() for n in _SCRIPTS))})"
-            )
+    scripts = sum(tally.by_name().get(name, (0, 0))[0] for name in _SCRIPTS)
+    if scripts:
+        unchecked.append(f"what the scripts of {scripts} commands call (EVAL, EVALSHA, FCALL)")
     return Verdict(tuple(refused), tuple(unchecked))
+
+
+def _judge_forms(
+    tally: Tally,
+    questions: _Questions,
+    version: str | None,
+    known: list[bytes],
+    refused: list[Refusal],
+    unchecked: list[str],
+) -> None:
+    """The forms of commands that the target knows."""
+    forms = {form: at for form, at in tally.forms.found.items() if form.command.split("|")[0].encode() in known}
+    tokens = questions.tokens(sorted({form.command for form in forms}))
+    for form, at in sorted(forms.items(), key=lambda item: str(item[0])):
+        reason = _lacks(form, tokens.get(form.command), version)
+        if reason is None:
+            unchecked.append(f"whether it knows {form}")
+        elif reason:
+            refused.append(Refusal("syntax", str(form), reason, at.count, at.first))
 
 
 def _refusal(kind: Kind, tally: Tally, name: bytes, reason: str) -> Refusal:

@@ -189,15 +189,16 @@ def test_what_an_older_target_or_a_closed_one_does_not_tell_is_called_unchecked(
     start_server: StartServer, run_module: RunModule
 ) -> None:
     (aof,) = corpus(server="redis", version="7.0.15", variant="base+incr")
-    rules = ["default on nopass ~* &* +@all", "closed on >word ~* &* +@all -command -acl"]
-    for build, unchecked in (("redis-6.2.14", 2), ("redis-7.0.15", 2)):
-        target = start_server(build, {"user": rules})
-        login = {**target.login(), "login_user": "closed", "login_password": "word"}
-        result = run_module("aof_inspect", {"path": str(aof.aof), **login})
-        assert not result["failed"]
-        assert len(result["unchecked"]) == unchecked, result["unchecked"]
-        # Their versions still tell what they lack.
-        assert ("XSETID ENTRIESADDED" in kinds(result).get("syntax", [])) == (build == "redis-6.2.14")
+    for build in ("redis-6.2.14", "redis-7.0.15"):
+        for denied, unchecked in (("-command", 2), ("-acl", 1), ("-command -acl", 2)):
+            rules = ["default on nopass ~* &* +@all", f"closed on >word ~* &* +@all {denied}"]
+            target = start_server(build, {"user": rules})
+            login = {**target.login(), "login_user": "closed", "login_password": "word"}
+            result = run_module("aof_inspect", {"path": str(aof.aof), **login})
+            assert not result["failed"]
+            assert len(result["unchecked"]) == unchecked, result["unchecked"]
+            # Their versions still tell what they lack.
+            assert ("XSETID ENTRIESADDED" in kinds(result).get("syntax", [])) == (build == "redis-6.2.14")
 
 
 def test_the_target_may_come_from_the_environment_and_none_from_a_default(
