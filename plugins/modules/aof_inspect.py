@@ -340,8 +340,7 @@ def inspect_(module: AnsibleModule) -> Result:
     with open_aof(segments, base_size=params["aof_base_size"], leave_out_hybrids=True) as aof:
         inspection = inspect(aof)
         files = [str(path) for path in aof.files]
-        size = sum(path.stat().st_size for path in aof.hybrids) + aof.size
-        hybrid = bool(aof.hybrids)
+        size, hybrid_size = aof.size + aof.hybrid_size, aof.hybrid_size
     verdict = None
     if params["login_host"] or params["login_unix_socket"]:
         endpoint = Endpoint.from_params({**params, "login_host": params["login_host"] or "localhost"})
@@ -350,7 +349,7 @@ def inspect_(module: AnsibleModule) -> Result:
         "changed": False,
         "files": files,
         "size": size,
-        "has_preamble": hybrid,
+        "has_preamble": hybrid_size > 0,
         **findings(inspection, params["prefixes"]),
         "incompatible": verdict and [refusal_of(refusal) for refusal in verdict.refusals],
         "unchecked": verdict and list(verdict.unchecked),

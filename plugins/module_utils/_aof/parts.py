@@ -62,8 +62,8 @@ class OpenAof:
 
     parts: tuple[Part, ...]
     files: tuple[Path, ...]
-    hybrids: tuple[Path, ...] = ()
-    """Files that begin with an RDB preamble: they have no parts."""
+    hybrid_size: int = 0
+    """Bytes of the files that begin with an RDB preamble, which have no parts."""
 
     @property
     def size(self) -> int:
@@ -116,7 +116,7 @@ def open_aof(aof: AofSet, *, base_size: int = 0, leave_out_hybrids: bool = False
     """
     with contextlib.ExitStack() as stack:
         parts: list[Part] = []
-        hybrids: list[Path] = []
+        hybrid_size = 0
         position = 0
         files = tuple(aof.path(segment) for segment in aof.segments)
         for path, segment in zip(files, aof.segments):
@@ -128,7 +128,7 @@ def open_aof(aof: AofSet, *, base_size: int = 0, leave_out_hybrids: bool = False
             size = os.fstat(fd).st_size
             if has_preamble(os.pread(fd, 9, 0)):
                 if leave_out_hybrids:
-                    hybrids.append(path)
+                    hybrid_size += size
                     continue
                 raise AofFormatError(
                     f"{path} is a hybrid AOF: it begins with an RDB preamble, which is no sequence of commands",
@@ -145,4 +145,4 @@ def open_aof(aof: AofSet, *, base_size: int = 0, leave_out_hybrids: bool = False
                     named = rewritten and segment.is_rewritten
                     parts.append(Part(path, fd, start, end, position, rewritten, part_last, named))
                     position += end - start
-        yield OpenAof(tuple(parts), files, tuple(hybrids))
+        yield OpenAof(tuple(parts), files, hybrid_size)
