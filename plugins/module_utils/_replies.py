@@ -77,6 +77,12 @@ _TABLE: tuple[tuple[re.Pattern[str], Meaning], ...] = (
         "passing",
     ),
     _row(
+        r"^NOREPLICAS",
+        "the server wants more replicas than it has (min-replicas-to-write), or redis_fence has stopped its writers",
+        "Run redis_fence with state=absent on it if it is a fence, or see to its replicas, then run again",
+        "server",
+    ),
+    _row(
         r"^MISCONF",
         "the server has stopped writes because it can't save to its own disk",
         "Free disk space on that server and look at its log, then run again",

@@ -11,6 +11,8 @@ KIND   mixed   70 % strings of 100 binary bytes, 10 % hashes of 8 fields, 7 % li
                6 % sorted sets of 10; every fifth key with a lifetime that ends in 2100 (1,000,000 keys: 193 MB)
        sets    strings of 100 binary bytes (1,000,000 keys: 144 MB)
        large   strings of 1 MB (2,000 keys: 2 GB)
+       history what clients write, never rewritten: a SET with a lifetime, an INCRBY, a transaction, a DEL; four databases
+               (1,000,000 times: 346 MB)
 COUNT  keys
 Deterministic. Values are binary on purpose: they hold CR, LF, '*', '$' and '#'.
 """
@@ -42,6 +44,15 @@ def commands(kind: str, count: int) -> t.Iterator[bytes]:
     yield command("SELECT", 0)
     for i in range(count):
         key = f"key:{i:012d}"
+        if kind == "history":
+            if i % 10 == 0:
+                yield command("SELECT", rnd.randrange(4))
+            start = rnd.randrange(3900)
+            yield command("SET", f"session:{i}", noise[start : start + 100], "PXAT", PEXPIREAT_MS)
+            yield command("INCRBY", f"count:{i % 1000}", 1)
+            yield command("MULTI") + command("RPUSH", f"queue:{i % 100}", i) + command("LPOP", f"queue:{i % 100}")
+            yield command("EXEC") + command("DEL", f"session:{i - 1}")
+            continue
         if kind == "large":
             yield command("SET", key, big[i % 997 :] + big[: i % 997])
             continue
@@ -62,7 +73,7 @@ def commands(kind: str, count: int) -> t.Iterator[bytes]:
 
 
 def main() -> None:
-    if len(sys.argv) != 4 or sys.argv[1] not in ("mixed", "sets", "large"):
+    if len(sys.argv) != 4 or sys.argv[1] not in ("mixed", "sets", "large", "history"):
         sys.exit(__doc__)
     kind, count, path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     with open(path, "wb", buffering=1 << 20) as out:

@@ -391,6 +391,7 @@ class Frames:
             f"found {self._read(offset, 16)!r}",
             todo="Fetch the AOF again, or rewrite it on the source (redis-check-aof tells the same of the source's file)",
             offset=offset,
+            expected=expected,
         )
 
 

@@ -40,6 +40,8 @@ class Part:
     """Whether this is the work of a rewrite alone: every key stands once, its commands together."""
     last: bool
     """Whether nothing comes after it: the only place where a command may be cut off."""
+    named: bool = False
+    """Whether the file's own name says that all of it is rewritten; otherwise it is a size that was given."""
 
     @property
     def size(self) -> int:
@@ -60,6 +62,8 @@ class OpenAof:
 
     parts: tuple[Part, ...]
     files: tuple[Path, ...]
+    hybrid_size: int = 0
+    """Bytes of the files that begin with an RDB preamble, which have no parts."""
 
     @property
     def size(self) -> int:
@@ -101,17 +105,18 @@ class OpenAof:
 
 
 @contextlib.contextmanager
-def open_aof(aof: AofSet, *, base_size: int = 0) -> t.Iterator[OpenAof]:
+def open_aof(aof: AofSet, *, base_size: int = 0, leave_out_hybrids: bool = False) -> t.Iterator[OpenAof]:
     """Open the files of an AOF for reading.
 
     ``base_size``: how many bytes at the start of a *single* file a rewrite wrote (``aof_base_size`` in INFO, right
     after it); 0 where it is not known, and then nothing is taken to be rewritten. For multi-part sets the names tell.
 
-    Raises :class:`AofFormatError` for a file that begins with an RDB preamble, :class:`LayoutError` for one that
-    can't be opened.
+    Raises :class:`AofFormatError` for a file that begins with an RDB preamble, unless ``leave_out_hybrids``, and
+    :class:`LayoutError` for one that can't be opened.
     """
     with contextlib.ExitStack() as stack:
         parts: list[Part] = []
+        hybrid_size = 0
         position = 0
         files = tuple(aof.path(segment) for segment in aof.segments)
         for path, segment in zip(files, aof.segments):
@@ -122,6 +127,9 @@ def open_aof(aof: AofSet, *, base_size: int = 0) -> t.Iterator[OpenAof]:
             fd = file.fileno()
             size = os.fstat(fd).st_size
             if has_preamble(os.pread(fd, 9, 0)):
+                if leave_out_hybrids:
+                    hybrid_size += size
+                    continue
                 raise AofFormatError(
                     f"{path} is a hybrid AOF: it begins with an RDB preamble, which is no sequence of commands",
                     todo="On the source set aof-use-rdb-preamble no, run BGREWRITEAOF and fetch the AOF again "
@@ -133,9 +141,11 @@ def open_aof(aof: AofSet, *, base_size: int = 0) -> t.Iterator[OpenAof]:
             for start, end in ((0, split), (split, size)):
                 if start < end or (start == 0 == size):
                     part_last = path == files[-1] and end == size
-                    parts.append(Part(path, fd, start, end, position, end == split > 0, part_last))
+                    rewritten = end == split > 0
+                    named = rewritten and segment.is_rewritten
+                    parts.append(Part(path, fd, start, end, position, rewritten, part_last, named))
                     position += end - start
-        yield OpenAof(tuple(parts), files)
+        yield OpenAof(tuple(parts), files, hybrid_size)
 
 
 def was_rewritten(found: AofSet, opened: OpenAof) -> bool:

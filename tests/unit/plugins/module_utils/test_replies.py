@@ -25,6 +25,7 @@ REPLIES = [
     ("READONLY You can't write against a read only replica.", "takes no writes"),
     ("NOWRITE You can't write against a non-write redis.", "takes no writes"),
     ("DISABLE You can't write or read against a disable instance.", "takes no writes"),
+    ("NOREPLICAS Not enough good replicas to write.", "redis_fence has stopped its writers"),
     ("MISCONF Errors writing to the AOF file: No space left on device", "can't save to its own disk"),
     ("LOADING Redis is loading the dataset in memory", "is loading"),
     ("BUSY Redis is busy running a script.", "runs a long script"),

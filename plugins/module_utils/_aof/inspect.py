@@ -1,0 +1,154 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""One pass over an AOF: what it holds, and whether it is whole. No server, no value of a key is kept."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof.forms import MOST_ARGUMENTS
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
+    Annotation,
+    Block,
+    Frame,
+    Frames,
+    LargeCommand,
+    Skipped,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._aof.grammar import ARRAY, BULK, MAX_HEADER, read_header
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof, Part
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rewritten import WhileRewritten
+from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import Tally, Unbalanced
+from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
+
+#: Small enough for a block's commands to stay in a processor's cache while they are counted.
+_BLOCK_BYTES = 32 * 1024
+#: Arguments up to this long are looked at in a large command, to see its options.
+_SHORT_ARGUMENT = 64
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Where in a file something else was expected. Nothing after it has been read."""
+
+    path: Path
+    offset: int
+    expected: str
+
+
+@dataclass
+class Annotations:
+    """``first`` and ``last``: seconds since the epoch."""
+
+    count: int = 0
+    first: int | None = None
+    last: int | None = None
+
+    def add(self, annotation: Annotation) -> None:
+        self.count += 1
+        if annotation.timestamp is not None:
+            self.first = annotation.timestamp if self.first is None else self.first
+            self.last = annotation.timestamp
+
+
+@dataclass
+class Inspection:
+    """``rewritten_bytes``: how many bytes, at the beginning, are the work of a rewrite. ``read_bytes``: how many were read."""
+
+    tally: Tally
+    annotations: Annotations
+    rewritten_bytes: int = 0
+    read_bytes: int = 0
+    truncated_bytes: int = 0
+    damage: Damage | None = None
+
+
+def inspect(aof: OpenAof) -> Inspection:
+    """Read the whole AOF, up to damage if there is some. Raises :class:`AofFormatError` where a file becomes shorter."""
+    inspection = Inspection(Tally(), Annotations())
+    tally = inspection.tally
+    path: Path | None = None
+    reached = 0
+    for part, following in zip(aof.parts, (*aof.parts[1:], None)):
+        if part.path != path:
+            path, reached = part.path, part.start
+            tally.begin(str(path))
+        # Where the given base size is not a command's end, the command belongs to what comes after it.
+        reached = _take(inspection, part, reached)
+        if inspection.damage is not None:
+            break
+        if following is not None and following.path == path:
+            continue
+        whole = reached if tally.transaction is None else tally.transaction.offset
+        if part.last:
+            inspection.truncated_bytes = part.end - whole
+        elif whole < part.end:
+            expected = "the rest of the command" if tally.transaction is None else "EXEC after this MULTI"
+            inspection.damage = Damage(part.path, whole, f"{expected} (more files follow)")
+            break
+    return inspection
+
+
+def _take(inspection: Inspection, part: Part, start: int) -> int:
+    """Read a part from ``start`` on; the offset that was reached."""
+    tally = inspection.tally
+    where = str(part.path)
+    rewritten = part.rewritten
+    while True:
+        framing = Frames(part.fd, start, part.end, where=where, block_bytes=_BLOCK_BYTES)
+        # A given size may cover what clients wrote during the rewrite. In a file of its own there is nothing of theirs.
+        guarded = WhileRewritten(framing, -1) if rewritten and not part.named else None
+        frames: t.Iterable[Frame] = framing if guarded is None else guarded
+        reached = start
+        try:
+            for frame in frames:
+                if isinstance(frame, Block):
+                    tally.block(frame, rewritten=rewritten)
+                elif isinstance(frame, LargeCommand):
+                    tally.large(frame, _outline(part.fd, frame), rewritten=rewritten)
+                elif isinstance(frame, Annotation):
+                    inspection.annotations.add(frame)
+                else:
+                    assert not isinstance(frame, Skipped), "nothing was asked to be skipped"
+                reached = frame.end
+        except Unbalanced as exc:
+            reached = exc.offset
+            inspection.damage = Damage(part.path, exc.offset, exc.expected)
+        except AofFormatError as exc:
+            if "expected" not in exc.facts:
+                raise  # it became shorter
+            reached = framing.complete
+            inspection.damage = Damage(part.path, exc.facts["offset"], exc.facts["expected"])
+        inspection.read_bytes += reached - start
+        if rewritten:
+            inspection.rewritten_bytes += reached - start
+        if inspection.damage is not None or guarded is None or not guarded.stopped:
+            return reached
+        start, rewritten = reached, False
+
+
+def _outline(fd: int, command: LargeCommand) -> Command:
+    """The command's first arguments, with empty ones instead of the long ones."""
+    outline: Command = []
+    position = command.start
+    kind = ARRAY
+    while len(outline) < min(command.args, MOST_ARGUMENTS):
+        header = read_header(os.pread(fd, MAX_HEADER, position), 0, kind, "")
+        if header is None:
+            break  # never: the command has been walked over before
+        length, size = header
+        position += size
+        if kind == ARRAY:
+            kind = BULK
+            continue
+        outline.append(os.pread(fd, length, position) if length <= _SHORT_ARGUMENT else b"")
+        position += length + 2
+    return outline
