@@ -16,6 +16,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import TairE
 
 #: The import keeps its position in the target in keys that begin like this.
 CHECKPOINT_PREFIX = b"redisops.tair:checkpoint:"
+#: A hash, a field for each import that is under way.
+CHECKPOINT_KEY = CHECKPOINT_PREFIX + b"imports"
 
 
 def glob_to_regex(pattern: str) -> bytes:

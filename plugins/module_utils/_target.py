@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, ReplyError, TargetStateError
-from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX
+from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY, CHECKPOINT_PREFIX
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, ServerFacts, connect, server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply
 from ansible_collections.redisops.tair.plugins.module_utils._source import loaded_modules
@@ -63,6 +63,8 @@ class Target:
     databases: int
     keyspace: dict[int, int]
     """Keys by database, without our own checkpoints as far as a look at few keys shows them."""
+    unfinished_import: bool
+    """Whether one of our imports has begun and not ended there."""
     evicted_keys: int | None
     expired_keys: int | None
     modules: tuple[str, ...]
@@ -121,6 +123,7 @@ def describe_target(endpoint: Endpoint) -> Target:
         told = [node for node in nodes if node is not None]
         obstacles = _obstacles(facts, probe, topology)
         databases = _databases(facts, probe, topology)
+        keyspace = _keyspace(told, probe, endpoint, topology, databases)
         return Target(
             version=facts.version if facts else None,
             redis_version=facts.redis_version if facts else None,
@@ -133,7 +136,8 @@ def describe_target(endpoint: Endpoint) -> Target:
             maxmemory=_maxmemory(told, probe),
             eviction_policy=(facts.eviction_policy if facts else "") or probe.config("maxmemory-policy"),
             databases=databases,
-            keyspace=_keyspace(told, probe, endpoint, topology, databases),
+            keyspace=keyspace,
+            unfinished_import=any(_holds_checkpoint(probe, database) for database in keyspace),
             evicted_keys=_total(told, "evicted_keys"),
             expired_keys=_total(told, "expired_keys"),
             modules=_modules(facts, probe),
@@ -266,6 +270,11 @@ def _keyspace(
 def _size(probe: _Probe, database: int) -> int:
     size = probe.ask_all([(b"SELECT", b"%d" % database), (b"DBSIZE",), (b"SELECT", b"0")])[1]
     return size if isinstance(size, int) else 0
+
+
+def _holds_checkpoint(probe: _Probe, database: int) -> bool:
+    there = probe.ask_all([(b"SELECT", b"%d" % database), (b"EXISTS", CHECKPOINT_KEY), (b"SELECT", b"0")])[1]
+    return isinstance(there, int) and there > 0
 
 
 def _own_keys(probe: _Probe, database: int) -> int:

@@ -125,6 +125,11 @@ empty:
   returned: success
   type: bool
   sample: false
+unfinished_import:
+  description: Whether M(redisops.tair.aof_import) has begun an import there that has not come to its end, or has kept its checkpoint.
+  returned: success
+  type: bool
+  sample: false
 round_trip_ms:
   description: Milliseconds that a PING takes, median of nine.
   returned: success
@@ -177,6 +182,7 @@ def describe(module: AnsibleModule) -> Result:
         "databases": target.databases,
         "keyspace": {str(number): keys for number, keys in target.keyspace.items()},
         "empty": target.empty,
+        "unfinished_import": target.unfinished_import,
         "round_trip_ms": target.round_trip_ms,
         "evicted_keys": target.evicted_keys,
         "expired_keys": target.expired_keys,

@@ -389,6 +389,38 @@ def kill_during_the_rewrite(migration: Migration) -> None:
     migration.source.wait_for_rewrite()
 
 
+def kill_during_the_import(migration: Migration) -> None:
+    """Start a migration and kill all of it when the first keys are in the target."""
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(migration.run)
+        while not migration.target.client().dbsize():
+            assert not run.done()
+            time.sleep(0.005)
+        os.kill(migration.target.pid, signal.SIGSTOP)
+        for child in descendants(os.getpid()):
+            if Path(f"/proc/{child}/exe").resolve().name.startswith("python"):
+                os.kill(child, signal.SIGKILL)
+        os.kill(migration.target.pid, signal.SIGCONT)
+        run.exception()  # whatever it says
+
+
+def test_a_run_after_one_killed_in_the_import_goes_on_with_it(make_migration: MakeMigration) -> None:
+    migration = make_migration("redis-6.2.14", keys=20_000)
+    settings = migration.settings()
+    kill_during_the_import(migration)
+    assert 0 < migration.target.client().dbsize() < 20_000
+
+    plan = migration.run(check=True)
+    run = migration.run()
+
+    assert "would go on with the import that an earlier run began" in plan.output
+    assert run.returncode == 0, run.output
+    assert run.result("import | Pipe the AOF into the target")["resumed_from"] is not None
+    assert not run.results("aof_fetch")[0].get("dest"), "nothing is fetched again"
+    assert migration.settings() == {**settings, "appendonly": "no"}
+    assert migration.differences() == [] and not migration.journal.exists() and not migration.copy.exists()
+
+
 def test_a_killed_run_is_rolled_back_by_its_journal_and_a_second_rollback_changes_nothing(
     make_migration: MakeMigration,
 ) -> None:

@@ -70,15 +70,22 @@ class OpenAof:
         return sum(part.size for part in self.parts)
 
     @property
+    def first_file_size(self) -> int:
+        return sum(part.size for part in self.parts if part.path == self.parts[0].path)
+
+    @property
     def rewritten_size(self) -> int:
         """Bytes at the beginning that a rewrite wrote and that never change."""
         return sum(part.size for part in self.parts if part.rewritten)
 
     def rewritten_until(self, position: int) -> OpenAof:
-        """The same, with nothing from ``position`` on taken to be rewritten; it is inside of the first part."""
+        """The same, with what is before ``position``, and nothing else, taken to be rewritten; it is inside of the first file."""
         first, *others = self.parts
+        while others and others[0].path == first.path:
+            following = others.pop(0)
+            first = replace(first, end=following.end, last=following.last)
         split = first.offset_of(position)
-        before = replace(first, end=split, last=False)
+        before = replace(first, end=split, last=False, rewritten=True)
         after = replace(first, start=split, position=position, rewritten=False)
         return OpenAof((*([before] if before.size else []), after, *others), self.files)
 

@@ -18,14 +18,11 @@ import typing as t
 from dataclasses import asdict, dataclass, replace
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof
-from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX
+from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY
 from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 
 if t.TYPE_CHECKING:
     import redis
-
-#: The one key of the target that this collection adds while an import is under way.
-KEY = CHECKPOINT_PREFIX + b"imports"
 
 _VERSION = 1
 
@@ -56,7 +53,7 @@ class Checkpoint:
     def command(self) -> bytes:
         """The command that writes it, as bytes to send."""
         value = json.dumps({"v": _VERSION, **asdict(self)}, separators=(",", ":"))
-        return encode((b"HSET", KEY, self.id.encode(), value.encode()))
+        return encode((b"HSET", CHECKPOINT_KEY, self.id.encode(), value.encode()))
 
     def names(self, aof: OpenAof) -> bool:
         """Whether it was written by an import of this AOF: all that may be applied is the same there."""
@@ -71,7 +68,7 @@ def read_checkpoints(client: redis.Redis, databases: t.Iterable[int]) -> dict[st
     found: dict[str, Checkpoint] = {}
     for database in databases:
         client.select(database)
-        for value in client.hgetall(KEY).values():
+        for value in client.hgetall(CHECKPOINT_KEY).values():
             checkpoint = _parse(value)
             if checkpoint is None:
                 continue
@@ -86,7 +83,7 @@ def remove_checkpoint(client: redis.Redis, databases: t.Iterable[int], name: str
     """Forget one import. Leaves database 0 selected."""
     for database in databases:
         client.select(database)
-        client.hdel(KEY, name)
+        client.hdel(CHECKPOINT_KEY, name)
     client.select(0)
 
 

@@ -26,7 +26,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import (
     TargetStateError,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import (
-    KEY,
     Checkpoint,
     read_checkpoints,
     remove_checkpoint,
@@ -44,6 +43,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.session impo
     passing_state,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.transactions import send_transactions
+from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY
 from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     Endpoint,
     LoginRefusedError,
@@ -140,15 +140,15 @@ def _choose_start(session: Session, client: redis.Redis, facts: ServerFacts, *, 
     ours = [checkpoint for checkpoint in underway.values() if checkpoint.names(aof)]
     if ours and options.resume:
         checkpoint = max(ours, key=lambda found: found.position)
-        if checkpoint.rewritten < aof.rewritten_size and checkpoint.position >= checkpoint.rewritten:
-            session.aof = aof.rewritten_until(checkpoint.rewritten)  # as the earlier run has found
-        elif checkpoint.position < checkpoint.rewritten != aof.rewritten_size:
-            raise TargetStateError(
-                f"An earlier import of this AOF into {endpoint} was told that its first {checkpoint.rewritten} "
-                f"bytes are the work of a rewrite; now it is {aof.rewritten_size}",
-                changed=nothing,
-                todo=f"Import with aof_base_size={checkpoint.rewritten}",
-            )
+        if checkpoint.rewritten != aof.rewritten_size:
+            if checkpoint.rewritten > aof.first_file_size:
+                raise TargetStateError(
+                    f"An earlier import of this AOF into {endpoint} was told that its first {checkpoint.rewritten} "
+                    f"bytes are the work of a rewrite; its first file has only {aof.first_file_size}",
+                    changed=nothing,
+                    todo="Fetch the AOF again",
+                )
+            session.aof = aof.rewritten_until(checkpoint.rewritten)  # as the earlier run was told, or has found
         if checkpoint.errors and options.stop_at_error:
             raise TargetStateError(
                 f"An earlier import of this AOF into {endpoint} met {checkpoint.errors} errors in its first "
@@ -182,7 +182,7 @@ def _keys_of_others(client: redis.Redis, facts: ServerFacts) -> int:
     keys = 0
     for database, count in facts.keyspace.items():
         client.select(database)
-        keys += count - int(client.exists(KEY))
+        keys += count - int(client.exists(CHECKPOINT_KEY))
     client.select(0)
     return keys
 
