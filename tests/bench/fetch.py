@@ -3,18 +3,20 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How fast aof_fetch copies a file over SSH, beside OpenSSH's own programs: ``fetch.py [SIZE] [ROUNDS] [ROUND_TRIP]``.
+"""How fast aof_fetch copies a file over SSH, beside OpenSSH's own programs: ``fetch.py [SIZE] [ROUNDS] [ROUND_TRIP] [DATA]``.
 
 SIZE in MB (1000), ROUNDS of each, alternating (5), ROUND_TRIP in milliseconds (0): a proxy on loopback delays every byte.
 Everything goes through an sshd of its own; the copies go to the temporary directory (TMPDIR). aof_fetch verifies what it
-copies; sftp and ssh do not, so sha256sum is timed too. The values are random: they do not compress.
+copies; sftp and ssh do not, so sha256sum is timed too. DATA: ``random`` values do not compress (the default), ``json`` ones do.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
+import random
 import shlex
 import statistics
 import subprocess
@@ -72,10 +74,30 @@ _memory: list[int] = []  # kB
 _cpu: list[float] = []
 
 
+def documents(seed: int) -> bytes:
+    """A megabyte of small JSON documents, as sessions and profiles are kept."""
+    rnd = random.Random(seed)
+    text = "".join(
+        json.dumps(
+            {
+                "id": rnd.getrandbits(48),
+                "name": f"user-{rnd.randrange(10**6)}",
+                "mail": f"user-{rnd.randrange(10**6)}@example.com",
+                "seen": rnd.random() * 1e9,
+                "roles": rnd.sample(["admin", "editor", "viewer", "billing", "support"], 2),
+                "token": f"{rnd.getrandbits(128):032x}",
+            }
+        )
+        for _document in range(8000)
+    )
+    return text.encode()[:_MB]
+
+
 def main() -> None:
     size = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     round_trip = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
+    data = sys.argv[4] if len(sys.argv) > 4 else "random"
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="fetch-bench-"))
         sshd = stack.enter_context(Sshd())
@@ -86,8 +108,8 @@ def main() -> None:
             sshd.known_hosts.write_text(line + line.replace(str(sshd.port), str(port), 1))
         source = Path(scratch, "appendonly.aof")
         with source.open("wb") as file:
-            for _mb in range(size):
-                file.write(os.urandom(_MB))
+            for number in range(size):
+                file.write(os.urandom(_MB) if data == "random" else documents(number))
         common = shlex.split(sshd.inventory_vars()["ansible_ssh_common_args"])
         common += ["-o", f"Port={port}", "-o", f"User={sshd.user}", "-i", str(sshd.key_file)]
         arguments = [*common, sshd.host]
@@ -114,7 +136,7 @@ def main() -> None:
                 times[name].append(time.monotonic() - start)
         base = statistics.median(times["sftp get"])
         print(
-            f"{size} MB, round trip {round_trip:g} ms, medians of {rounds}, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"
+            f"{size} MB {data}, round trip {round_trip:g} ms, medians of {rounds}, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"
         )
         for name, seconds in times.items():
             median = statistics.median(seconds)

@@ -511,6 +511,35 @@ def test_ssh_config_alone_tells_the_way_includes_and_two_jumps(
     assert all("Accepted publickey" in sshd.log for sshd in (first, second, last))
 
 
+def test_what_the_task_says_counts_before_the_inventory_and_that_before_ssh_config(
+    start_sshd: StartSshd, aof: Path, tmp_path: Path
+) -> None:
+    sshd = start_sshd()
+    right = sshd.inventory_vars()
+    config = _config(tmp_path / "config", ("127.0.0.1", sshd, ""))
+    config.write_text(config.read_text().replace(str(sshd.port), "1"))
+    host = {**right, "ansible_ssh_common_args": f"{right['ansible_ssh_common_args']} -F {config}"}
+
+    fetched(host, aof, tmp_path / "inventory")
+    told = refused({**host, "ansible_port": 1}, aof, tmp_path / "wrong")
+    fetched({**host, "ansible_port": 1}, aof, tmp_path / "task", vars={"ansible_port": sshd.port})
+
+    assert "nothing listens there" in told
+    assert same_files(tmp_path / "inventory", aof) and same_files(tmp_path / "task", aof)
+
+
+@pytest.mark.parametrize(("compress", "compression"), [("auto", {"none", "zstd", "lz4"}), ("never", {"none"})])
+def test_compression_is_an_option_and_what_was_done_is_told(
+    compress: str, compression: set[str], start_sshd: StartSshd, public_directory: Path, tmp_path: Path
+) -> None:
+    path = public_directory / "appendonly.aof"
+    path.write_bytes(b"easy to compress" * 4_000_000)
+    result = fetched(start_sshd().inventory_vars(), path, tmp_path / "copy", options={"compress": compress})
+    assert result["compression"] in compression
+    assert (tmp_path / "copy" / path.name).read_bytes() == path.read_bytes()
+    assert result["bytes_transferred"] == result["bytes"] == path.stat().st_size
+
+
 @pytest.mark.parametrize("hops", [1, 2])
 def test_jump_hosts_on_the_command_line(hops: int, start_sshd: StartSshd, aof: Path, tmp_path: Path) -> None:
     jumps, last = [start_sshd() for _hop in range(hops)], start_sshd()
