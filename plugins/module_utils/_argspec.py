@@ -48,8 +48,27 @@ def server_spec() -> dict[str, t.Any]:
 
 def source_spec() -> dict[str, t.Any]:
     """The same with what is asked of sources only."""
-    renamed = {"type": "dict", "no_log": True, "options": {name: {"type": "str"} for name in RENAMEABLE}}
-    return {**server_spec(), "renamed_commands": renamed}
+    return {**server_spec(), "renamed_commands": _renamed_commands()}
+
+
+def catch_up_spec() -> dict[str, t.Any]:
+    """The options of ``aof_catch_up``, which runs as a module or as an action plugin."""
+    source = {**connection_spec(fallbacks=False), "renamed_commands": _renamed_commands()}
+    return {
+        **connection_spec(),
+        "path": {"type": "path", "required": True},
+        "dest": {"type": "path"},
+        "aof_base_size": {"type": "int", "default": 0},
+        "source": {"type": "dict", "required": True, "options": source},
+        "fence": {"type": "str", "choices": ["none", "last"], "default": "none"},
+        "fence_method": {"type": "str", "choices": ["auto", "min-replicas", "pause"], "default": "auto"},
+        "pause_seconds": {"type": "int", "default": 300},
+        "timeout": {"type": "float", "default": 60.0},
+    }
+
+
+def _renamed_commands() -> dict[str, t.Any]:
+    return {"type": "dict", "no_log": True, "options": {name: {"type": "str"} for name in RENAMEABLE}}
 
 
 Result = t.Dict[str, t.Any]

@@ -94,14 +94,20 @@ class Fetch:
         self._compression = "none"
 
     def run(self) -> FetchResult:
-        """Raises :class:`FetchError`."""
+        """Copy once. Raises :class:`FetchError`."""
         try:
-            return self._run()
+            return self.bring()
         finally:
-            if self._destination is not None:
-                self._destination.close()
+            self.close()
 
-    def _run(self) -> FetchResult:
+    def close(self) -> None:
+        """Leave the destination to others."""
+        if self._destination is not None:
+            self._destination.close()
+
+    def bring(self) -> FetchResult:
+        """Copy what is not here; again and again, as the source writes on. Raises :class:`FetchError`."""
+        self._transferred = 0
         rewrites = drops = 0
         lost = False
         while True:

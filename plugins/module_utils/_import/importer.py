@@ -64,8 +64,13 @@ def import_aof(
     endpoint: Endpoint,
     options: Options,
     report: t.Callable[[Progress], None] = lambda _progress: None,
+    *,
+    known: str = "",
 ) -> Outcome:
     """Import ``aof`` into the server at ``endpoint``.
+
+    ``known``: the name of an import that is certainly about this very AOF, from an earlier outcome: its checkpoint is gone on
+    with, and what that covers is not read again to recognise it.
 
     Raises a :class:`TairError` that says how far the target is; a later call goes on from there.
     """
@@ -75,7 +80,7 @@ def import_aof(
     with contextlib.closing(connect(endpoint, timeout=options.timeout)) as client:
         before = server_facts(client, endpoint)
         _check_target(session, before)
-        _choose_start(session, client, before)
+        _choose_start(session, client, before, known)
         session.round_trip = _round_trip(client)
     began_at = session.checkpoint.position
     end = _stream_to_the_end(session)
@@ -88,6 +93,7 @@ def import_aof(
         if not options.keep_checkpoint:
             with speaking_to(endpoint, "removing the checkpoint"):
                 remove_checkpoint(client, after.keyspace, session.checkpoint.id)
+    outcome.name = session.checkpoint.id
     outcome.elapsed = time.monotonic() - started
     return outcome
 
@@ -130,14 +136,16 @@ def _check_target(session: Session, facts: ServerFacts) -> None:
         )
 
 
-def _choose_start(session: Session, client: redis.Redis, facts: ServerFacts, *, dry_run: bool = False) -> None:
+def _choose_start(
+    session: Session, client: redis.Redis, facts: ServerFacts, known: str = "", *, dry_run: bool = False
+) -> None:
     """Go on with an earlier import of this AOF, or begin a new one where the target may take it."""
     endpoint, options, aof = session.endpoint, session.options, session.aof
     nothing = f"Nothing was changed on {endpoint}"
     with speaking_to(endpoint, "looking for the checkpoint of an earlier import"):
         underway = read_checkpoints(client, facts.keyspace)
         keys = _keys_of_others(client, facts)
-    ours = [checkpoint for checkpoint in underway.values() if checkpoint.names(aof)]
+    ours = [checkpoint for checkpoint in underway.values() if checkpoint.id == known or checkpoint.names(aof)]
     if ours and options.resume:
         checkpoint = max(ours, key=lambda found: found.position)
         if checkpoint.rewritten != aof.rewritten_size:

@@ -78,6 +78,8 @@ class Outcome:
     evicted_keys: int = 0
     expired_keys: int = 0
     reconnects: int = 0
+    name: str = ""
+    """Of the import, by which a later call can go on with it."""
     elapsed: float = 0.0
     changed: bool = False
 
