@@ -34,6 +34,7 @@ def _row(pattern: str, cause: str, todo: str, about: About = "command") -> tuple
     return re.compile(pattern, re.IGNORECASE), Meaning(cause, todo, about)
 
 
+#: redis-py leaves out the first word of some replies, as it has classes for them: so the text alone must do, too.
 _TABLE: tuple[tuple[re.Pattern[str], Meaning], ...] = (
     _row(
         r"illegal address",
@@ -71,7 +72,7 @@ _TABLE: tuple[tuple[re.Pattern[str], Meaning], ...] = (
         "server",
     ),
     _row(
-        r"^READONLY|^NOWRITE|^DISABLE",
+        r"^READONLY|^NOWRITE|^DISABLE|against a read only (replica|slave)",
         "the server takes no writes: it is a read-only replica, or the instance is disabled or being switched over",
         "Give the address of the writable primary; if a switch-over is under way, wait for its end and run again",
         "passing",
@@ -88,10 +89,15 @@ _TABLE: tuple[tuple[re.Pattern[str], Meaning], ...] = (
         "Free disk space on that server and look at its log, then run again",
         "server",
     ),
-    _row(r"^LOADING", "the server is loading its data set", "Wait until it is loaded, then run again", "passing"),
+    _row(
+        r"^LOADING|is loading the dataset in memory",
+        "the server is loading its data set",
+        "Wait until it is loaded, then run again",
+        "passing",
+    ),
     _row(r"^BUSY ", "the server runs a long script", "Wait for it, or SCRIPT KILL it, then run again", "passing"),
     _row(
-        r"^MASTERDOWN|^CLUSTERDOWN|^TRYAGAIN",
+        r"^MASTERDOWN|^CLUSTERDOWN|^TRYAGAIN|^Link with MASTER is down",
         "the cluster is not whole at the moment",
         "Wait until CLUSTER INFO says cluster_state:ok, then run again",
         "passing",

@@ -86,6 +86,9 @@ def test_a_value_that_the_server_quotes_is_not_told() -> None:
     ("reply", "about"),
     [
         ("LOADING Redis is loading the dataset in memory", "passing"),
+        ("Redis is loading the dataset in memory", "passing"),
+        ("Valkey is loading the dataset in memory", "passing"),
+        ("You can't write against a read only replica.", "passing"),
         ("CLUSTERDOWN The cluster is down", "passing"),
         (
             "EXECABORT Transaction discarded because of: READONLY You can't write against a read only replica.",
