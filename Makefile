@@ -41,11 +41,12 @@ lint: $(VENV)/test.stamp link ## Format, types, and the rules for Ansible conten
 		PATH=$(BIN):$$PATH ansible-lint --offline --profile production galaxy.yml meta plugins roles playbooks
 
 .PHONY: bench
-bench: $(VENV)/demo.stamp link packages ## Time the import, the fetch, the comparison and the inspection beside their peers: half an hour
+bench: $(VENV)/demo.stamp link packages ## Time import, fetch, comparison, inspection and downtime beside their peers: an hour
 	$(BIN)/python tests/bench/import_speed.py
 	$(BIN)/python tests/bench/fetch.py
 	$(BIN)/python tests/bench/compare_speed.py
 	$(BIN)/python tests/bench/inspect_speed.py
+	$(BIN)/python tests/bench/downtime.py
 
 .PHONY: build
 build: $(VENV)/demo.stamp ## The collection as a file for ansible-galaxy collection install

@@ -53,10 +53,11 @@ _POLL = 0.01
 
 @dataclass(frozen=True)
 class Written:
-    """How far a source is. ``size``: bytes of its AOF that are in its files; ``removed``: keys it has removed by itself."""
+    """How far a source is. ``size``: bytes of its AOF that are in its files; ``removed``: keys it has removed by itself, None
+    for a replica, whose primary does that."""
 
     size: int
-    removed: int
+    removed: int | None
     time: float
 
 
@@ -72,7 +73,9 @@ class Source:
         end = time.monotonic() + _FLUSH_WAIT
         while True:
             with speaking_to(self.endpoint, "reading INFO"):
-                info: dict[str, t.Any] = {**self._client.info("persistence"), **self._client.info("stats")}
+                info: dict[str, t.Any] = {}
+                for section in ("persistence", "stats", "replication"):
+                    info.update(self._client.info(section))
             if not info.get("aof_enabled"):
                 raise ImportFailedError(
                     f"{self.endpoint} writes no AOF any more: appendonly has been switched off",
@@ -87,7 +90,9 @@ class Source:
                     int(info.get(name, 0))
                     for name in ("expired_keys", "evicted_keys", "expired_subkeys", "expired_fields")
                 )
-                return Written(int(info["aof_current_size"]), removed, time.monotonic())
+                return Written(
+                    int(info["aof_current_size"]), None if info.get("role") == "slave" else removed, time.monotonic()
+                )
             if time.monotonic() > end:
                 raise ImportFailedError(
                     f"{self.endpoint} has not written its AOF to disk for {_FLUSH_WAIT:g} s",
@@ -195,7 +200,7 @@ def catch_up(
     for _number in range(_GRACE_ROUNDS):
         latest = _take(one_round, done, tell)
         now = source.written()
-        if latest.end >= before.size and _is_quiet(latest, now.removed - before.removed):
+        if latest.end >= before.size and _is_quiet(latest, before, now):
             return done
         since, before = before, now
     raise _still_written(source.endpoint, latest, before, since)
@@ -266,9 +271,13 @@ def _take(
     return latest
 
 
-def _is_quiet(latest: Round, removed: int) -> bool:
+def _is_quiet(latest: Round, before: Written, now: Written) -> bool:
     """Whether no client has written it: keys expire also where nobody writes."""
-    return latest.commands.keys() <= _BY_ITSELF and sum(latest.commands[name] for name in _REMOVING) <= removed
+    if not latest.commands.keys() <= _BY_ITSELF:
+        return False
+    if before.removed is None or now.removed is None:
+        return True
+    return sum(latest.commands[name] for name in _REMOVING) <= now.removed - before.removed
 
 
 def _still_written(endpoint: Endpoint, latest: Round, now: Written, before: Written) -> TairError:

@@ -27,7 +27,8 @@ _paths = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_paths)
 sys.path.insert(0, str(_paths.link_collection()))
 
-from ansible_collections.redisops.tair.tests.bench.import_speed import KEYS, generated
+from ansible_collections.redisops.tair.tests.bench.import_speed import KEYS
+from ansible_collections.redisops.tair.tests.bench.measuring import generated
 from ansible_collections.redisops.tair.tests.support.ansible_cli import run_module
 from ansible_collections.redisops.tair.tests.support.servers import Server, build
 

@@ -23,12 +23,10 @@ import contextlib
 import importlib.util
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import typing as t
 from dataclasses import dataclass, replace
@@ -41,6 +39,7 @@ _paths = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_paths)
 sys.path.insert(0, str(_paths.link_collection()))
 
+from ansible_collections.redisops.tair.tests.bench.measuring import Peak, generated
 from ansible_collections.redisops.tair.tests.support.ansible_cli import environment
 from ansible_collections.redisops.tair.tests.support.paths import CACHE, link_collection
 from ansible_collections.redisops.tair.tests.support.proxy import Proxy
@@ -64,18 +63,6 @@ class Run:
     keys: int
 
 
-def generated(kind: str, keys: int) -> Path:
-    path = CACHE / "bench" / f"{kind}-{keys}.aof"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        subprocess.run(
-            [sys.executable, str(Path(__file__).parent / "gen_aof.py"), kind, str(keys), str(part)], check=True
-        )
-        part.rename(path)
-    return path
-
-
 def measured(server: Server, argv: list[str], stdin: t.IO[bytes], env: dict[str, str]) -> tuple[Run, bytes]:
     client = server.client()
     client.flushall()
@@ -94,22 +81,6 @@ def measured(server: Server, argv: list[str], stdin: t.IO[bytes], env: dict[str,
     server_cpu = sum(after[name] - before[name] for name in ("used_cpu_user", "used_cpu_sys"))
     run = Run(wall, wall, usage.ru_utime + usage.ru_stime, server_cpu, memory.bytes, client.dbsize())
     return run, output
-
-
-class Peak(threading.Thread):
-    """The largest resident size of a process. What wait4 tells includes the parent's, from before the exec."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(daemon=True)
-        self._status = Path(f"/proc/{pid}/status")
-        self.bytes = 0
-        self.start()
-
-    def run(self) -> None:
-        with contextlib.suppress(OSError):
-            while match := re.search(r"VmHWM:\s+(\d+) kB", self._status.read_text()):
-                self.bytes = int(match[1]) * 1024
-                time.sleep(0.02)
 
 
 def redis_cli(server: Server, port: int, path: Path) -> Run:

@@ -20,12 +20,10 @@ import argparse
 import importlib.util
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import typing as t
 from dataclasses import dataclass
@@ -38,8 +36,9 @@ _paths = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_paths)
 sys.path.insert(0, str(_paths.link_collection()))
 
+from ansible_collections.redisops.tair.tests.bench.measuring import Peak, generated
 from ansible_collections.redisops.tair.tests.support.ansible_cli import environment
-from ansible_collections.redisops.tair.tests.support.paths import CACHE, link_collection
+from ansible_collections.redisops.tair.tests.support.paths import link_collection
 
 KEYS = {"mixed": 5_300_000, "sets": 7_000_000, "history": 3_000_000, "large": 1_000}
 
@@ -53,45 +52,19 @@ class Run:
     memory: int
 
 
-def generated(kind: str, keys: int) -> Path:
-    path = CACHE / "bench" / f"{kind}-{keys}.aof"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        subprocess.run(
-            [sys.executable, str(Path(__file__).parent / "gen_aof.py"), kind, str(keys), str(part)], check=True
-        )
-        part.rename(path)
-    return path
-
-
 def measured(argv: list[str], stdin: t.IO[bytes] | None = None) -> tuple[Run, bytes]:
     env = environment({"PYTHONPATH": str(link_collection())})
     started = time.monotonic()
     process = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
     assert process.stdout is not None
-    highest = [0]
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.05):
-            try:
-                found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
-            except OSError:
-                return
-            highest[0] = max(highest[0], int(found[1]) * 1024 if found else 0)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    memory = Peak(process.pid)
     output = process.stdout.read()
     _pid, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - started
-    done.set()
-    watcher.join()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{argv[0]} failed:\n{output.decode(errors='replace')}")
-    return Run(wall, usage.ru_utime + usage.ru_stime, highest[0]), output
+    return Run(wall, usage.ru_utime + usage.ru_stime, memory.bytes), output
 
 
 def check_aof(path: Path) -> Run:
