@@ -196,14 +196,15 @@ def catch_up(
         _reach(source, source.written().size, one_round, done)
         done.downtime = time.monotonic() - stopped
         return done
-    before = source.written()
+    earlier = before = source.written()
     for _number in range(_GRACE_ROUNDS):
         latest = _take(one_round, done, tell)
         now = source.written()
-        if latest.end >= before.size and _is_quiet(latest, before, now):
+        # What a round brings began to be written before the round before it had ended.
+        if latest.end >= before.size and _is_quiet(latest, earlier, now):
             return done
-        since, before = before, now
-    raise _still_written(source.endpoint, latest, before, since)
+        earlier, before = before, now
+    raise _still_written(source.endpoint, latest, before, earlier)
 
 
 def bring_up_to_date(
