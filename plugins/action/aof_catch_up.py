@@ -37,8 +37,6 @@ class ActionModule(ModuleAction):
         if not self._task.args.get("dest"):
             return super().run(tmp, variables)
         result: dict[str, t.Any] = ActionBase.run(self, tmp, variables)
-        if self._task.check_mode:
-            return {**result, "skipped": True, "msg": "It can't tell what a source will have written by then"}
         _validation, params = self.validate_argument_spec(argument_spec=catch_up_spec())
         name = variables.get("inventory_hostname", "the host")
         with contextlib.ExitStack() as stack:
