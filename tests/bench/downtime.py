@@ -6,10 +6,10 @@
 """For how long the writers of a source must stop, beside the manual procedure: ``downtime.py [KEYS] [ROUNDS] [RATE]``.
 
 KEYS mixed keys (2000000) in a Redis 7.0 source, which a client writes to all the time, RATE commands a second (2000).
-By hand, without a moment's thought between the steps: stop the writer, ``CONFIG SET``, ``BGREWRITEAOF``, ``sftp get`` over loopback,
-``redis-cli --pipe``. By the role: ``aof_migrate_fence: last`` over SSH, everything on the same two cores. The downtime is from the last
-write that the source has taken to the moment when the target holds all of it; the role tells it, from before its fence on. Both ways' targets must be equal to the
-source, as other code than the collection's own sees it. In turn, ROUNDS times (3).
+By hand, without a moment's thought between the steps: stop the writer, ``CONFIG SET``, ``BGREWRITEAOF``, ``sftp get`` over
+loopback, ``redis-cli --pipe``. By the role: ``aof_migrate_fence: last`` over SSH, everything on the same two cores. The
+downtime is from the last write that the source has taken to the moment when the target holds all of it; the role tells
+it, from before its fence on. No key and no acknowledged write may be missing in either target. In turn, ROUNDS times (3).
 """
 
 from __future__ import annotations
