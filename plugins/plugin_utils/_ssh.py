@@ -249,12 +249,21 @@ class ChannelProcess:
         self._connection = connection
 
     def send(self, data: bytes) -> None:
-        with self._connection._speaking("sending to it"):
+        with self._connection._speaking("sending to it"), self._unless_it_has_ended():
             self._channel.sendall(data)
 
     def end_input(self) -> None:
-        with self._connection._speaking("sending to it"):
+        with self._connection._speaking("sending to it"), self._unless_it_has_ended():
             self._channel.shutdown_write()
+
+    @contextlib.contextmanager
+    def _unless_it_has_ended(self) -> t.Iterator[None]:
+        """A command that ends without taking its input is no lost connection: reading shows what it said."""
+        try:
+            yield
+        except OSError:
+            if not (self._channel.closed and self._connection._transport.is_active()):
+                raise
 
     def read(self) -> bytes:
         """At least one byte; nothing at the end of what it prints. Raises :class:`ConnectionLostError`."""

@@ -208,8 +208,8 @@ class _HiredisFramer:
             reader.feed(b":1\r\n")
             if reader.gets() == 1:
                 return True
-        except hiredis.ProtocolError:
-            pass
+        except (hiredis.ProtocolError, TypeError, ValueError):
+            pass  # in damaged bytes it may read a map or a set, and make one of what Python takes for no key
         self.broken = True
         return False
 

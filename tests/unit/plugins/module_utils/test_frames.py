@@ -221,6 +221,15 @@ def test_damage_early_in_a_large_file_is_told_without_reading_the_rest(use_hired
 
 
 @framers
+@pytest.mark.parametrize("reply", [b"%1\r\n*1\r\n:1\r\n:1\r\n", b"~1\r\n*1\r\n:1\r\n", b",x\r\n", b"(1x\r\n"], ids=repr)
+def test_other_replies_than_commands_are_damage_of_any_kind(use_hiredis: bool, reply: bytes) -> None:
+    good = encode([b"SET", b"a", b"1"])
+    read = Read(good + reply + good, damaged=True, use_hiredis=use_hiredis)
+    assert read.commands == [[b"SET", b"a", b"1"]]
+    assert read.error is not None and read.error.facts["offset"] == len(good)
+
+
+@framers
 def test_values_that_look_like_announcements_of_many_arguments_are_values(use_hiredis: bool) -> None:
     items: list[Command | bytes] = [
         [b"SET", b"a", b"\r\n*999999\r\n"],
