@@ -70,7 +70,7 @@ types: $(VENV)/test.stamp link
 
 .PHONY: packages
 packages:
-	@.ci/debian-packages redis-server redis-tools openssh-server sudo busybox zstd lz4
+	@.ci/debian-packages redis-server redis-tools openssh-server sudo busybox zstd lz4 haproxy nutcracker
 
 # The name that a checkout is imported by.
 .PHONY: link

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import inspect
 import platform
 import re
 import socket
@@ -131,6 +132,7 @@ def connect(
     }
     if LooseVersion(redis.__version__) >= LooseVersion("5.0.0"):
         options["protocol"] = 2
+    options.update(_nameless())
     if endpoint.unix_socket:
         options["unix_socket_path"] = endpoint.unix_socket
     else:
@@ -154,6 +156,14 @@ def connect(
     if client.connection is not None:
         client.connection.socket_timeout = timeout  # when it has to connect again
     return client
+
+
+def _nameless() -> dict[str, None]:
+    """Options by which redis-py does not introduce itself: there are proxies that hang up on CLIENT SETINFO."""
+    known = inspect.signature(redis.Redis.__init__).parameters
+    if "driver_info" in known:
+        return {"driver_info": None}
+    return {name: None for name in ("lib_name", "lib_version") if name in known}
 
 
 def connected_socket(client: redis.Redis) -> socket.socket:
@@ -314,6 +324,8 @@ def server_facts(client: redis.Redis, endpoint: Endpoint) -> ServerFacts:
     """Ask a server what it is. Raises :class:`ReplyError` or :class:`ConnectError`."""
     with speaking_to(endpoint, "reading INFO"):
         info: dict[str, t.Any] = client.info("everything")
+        if "redis_version" not in info:  # a proxy that knows sections by their names alone
+            info = {**client.info(), **client.info("keyspace")}
     flavor: Flavor = "redis"
     if "valkey_version" in info or info.get("server_name") == "valkey":
         flavor = "valkey"

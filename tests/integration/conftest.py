@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 import typing as t
 from pathlib import Path
 
@@ -31,6 +32,29 @@ def small_disk(tmp_path: Path) -> t.Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mount)], check=True)
     yield mount
     subprocess.run(["umount", str(mount)], check=True)
+
+
+@pytest.fixture
+def start_cluster(start_server: t.Callable[..., Server]) -> t.Callable[..., list[Server]]:
+    """``start_cluster("redis-7.0.15")``: three masters, all slots served. Takes all that ``start_server`` takes."""
+
+    def start(build: str, config: Config | None = None, **kwargs: t.Any) -> list[Server]:
+        nodes = [start_server(build, {"cluster-enabled": "yes", **(config or {})}, **kwargs) for _node in range(3)]
+        share = 16384 // len(nodes) + 1
+        for number, node in enumerate(nodes):
+            slots = range(number * share, min(16384, (number + 1) * share))
+            node.client().execute_command("CLUSTER", "ADDSLOTS", *slots)
+            node.client().execute_command("CLUSTER", "MEET", nodes[0].host, nodes[0].port)
+        end = time.monotonic() + 30
+        while any(
+            node.client().cluster("info")["cluster_state"] != "ok" or len(node.client().cluster("slots")) < len(nodes)
+            for node in nodes
+        ):
+            assert time.monotonic() < end, "the cluster does not come together"
+            time.sleep(0.1)
+        return nodes
+
+    return start
 
 
 @pytest.fixture

@@ -48,22 +48,8 @@ CONTRACT = {
 
 
 @pytest.fixture
-def cluster(start_server: StartServer) -> list[Server]:
-    """Three masters, all slots served."""
-    nodes = [start_server("redis-7.0.15", {"cluster-enabled": "yes"}) for _node in range(3)]
-    share = 16384 // len(nodes) + 1
-    for number, node in enumerate(nodes):
-        first, last = number * share, min(16383, (number + 1) * share - 1)
-        node.client().execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
-        node.client().execute_command("CLUSTER", "MEET", nodes[0].host, nodes[0].port)
-    end = time.monotonic() + 30
-    while any(node.client().cluster("info")["cluster_state"] != "ok" for node in nodes):
-        assert time.monotonic() < end, "the cluster does not form"
-        time.sleep(0.05)
-    while any(len(node.client().execute_command("CLUSTER SLOTS")) < 3 for node in nodes):
-        assert time.monotonic() < end, "the cluster does not form"
-        time.sleep(0.05)
-    return nodes
+def cluster(start_cluster: t.Callable[..., list[Server]]) -> list[Server]:
+    return start_cluster("redis-7.0.15")
 
 
 def test_an_empty_standalone_server_is_ready(

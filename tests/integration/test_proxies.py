@@ -1,0 +1,140 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Targets behind real proxies: what they are taken for, and what arrives through them."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+from pathlib import Path
+
+import pytest
+import redis
+from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
+from ansible_collections.redisops.tair.plugins.module_utils._import.importer import import_aof
+from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
+from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options, Outcome
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
+from ansible_collections.redisops.tair.tests.support.proxies import Envoy, Haproxy, RealProxy, Twemproxy
+from ansible_collections.redisops.tair.tests.support.servers import Server
+
+Result = t.Dict[str, t.Any]
+StartServer = t.Callable[..., Server]
+RunModule = t.Callable[..., Result]
+Enter = t.Callable[[RealProxy], RealProxy]
+
+
+@pytest.fixture
+def enter() -> t.Iterator[Enter]:
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context
+
+
+LISTS = 1500
+
+
+class Aof(t.NamedTuple):
+    path: Path
+    base_size: int
+
+
+@pytest.fixture
+def aof(tmp_path: Path) -> Aof:
+    """1.8 MB, the first half of which a rewrite has written: lists, whose length tells what came twice, and strings."""
+    path = tmp_path / "appendonly.aof"
+    items = [
+        encode([b"RPUSH", b"list:%d" % number, *[b"%d:%d" % (number, item) + b"x" * 90 for item in range(10)]])
+        + encode([b"SET", b"key:%d" % number, b"y" * 90])
+        for number in range(LISTS)
+    ]
+    items.insert(0, encode([b"SELECT", b"0"]))
+    path.write_bytes(b"".join(items))
+    return Aof(path, sum(map(len, items[: LISTS // 2])))
+
+
+def imported(aof: Aof, port: int, *, once: t.Callable[[], None] = lambda: None, **options: t.Any) -> Outcome:
+    """Import, and do something ``once``, a quarter of the way and again at three quarters."""
+    left = [3, 1]
+
+    def report(progress: Progress) -> None:
+        if left and progress.position * 4 > progress.size * (4 - left[0]):
+            left.pop(0)
+            once()
+
+    with open_aof(find_aof(aof.path), base_size=aof.base_size) as opened:
+        return import_aof(
+            opened,
+            Endpoint(host="127.0.0.1", port=port),
+            Options(batch_bytes=8192, window_bytes=65536, **options),
+            report=report,
+        )
+
+
+def assert_complete(*clients: redis.Redis) -> None:
+    """Every list and string is in one of the servers, in full and once."""
+    assert sum(client.dbsize() for client in clients) == 2 * LISTS
+    lengths = [client.llen(key) for client in clients for key in client.scan_iter("list:*", count=1000)]
+    assert lengths == [10] * LISTS
+
+
+def test_haproxy_is_the_server_behind_it(start_server: StartServer, run_module: RunModule, enter: Enter) -> None:
+    proxy = enter(Haproxy([start_server("redis-7.0.15")]))
+
+    info = run_module("tair_info", proxy.login)
+
+    assert info["topology"] == "standalone" and info["version"] == "7.0.15" and info["writable"]
+
+
+def test_an_import_survives_a_load_balancer_that_is_restarted(
+    start_server: StartServer, enter: Enter, aof: Aof
+) -> None:
+    target = start_server("redis-7.0.15")
+    proxy = enter(Haproxy([target]))
+
+    def restart() -> None:
+        proxy.kill()
+        proxy.start()
+
+    outcome = imported(aof, proxy.port, once=restart, rate_limit=500_000)
+
+    assert outcome.reconnects >= 2 and outcome.errors.count == 0
+    assert_complete(target.client())
+
+
+def test_a_load_balancer_that_turns_to_another_server_is_noticed(
+    start_server: StartServer, enter: Enter, aof: Aof
+) -> None:
+    target, spare = start_server("redis-7.0.15"), start_server("redis-7.0.15")
+    proxy = enter(Haproxy([target, spare]))
+
+    with pytest.raises(ImportFailedError, match="checkpoint of this import is no longer in"):
+        imported(aof, proxy.port, once=target.kill, rate_limit=500_000)
+
+    assert spare.client().dbsize() == 0
+
+
+def test_twemproxy_is_a_proxy_that_tells_nothing(
+    start_server: StartServer, run_module: RunModule, enter: Enter
+) -> None:
+    proxy = enter(Twemproxy([start_server("redis-7.0.15"), start_server("redis-6.2.14")]))
+
+    info = run_module("tair_info", proxy.login)
+
+    assert not info["failed"], info["msg"]
+    assert info["topology"] == "proxy" and info["version"] is None and info["databases"] == 1
+
+
+def test_envoy_in_front_of_a_cluster_is_a_proxy(
+    start_cluster: t.Callable[..., list[Server]], run_module: RunModule, enter: Enter
+) -> None:
+    nodes = start_cluster("redis-7.0.15")
+    proxy = enter(Envoy(nodes[:1]))
+
+    info = run_module("tair_info", proxy.login)
+
+    assert info["topology"] == "proxy" and info["version"] == "7.0.15" and info["databases"] == 1
