@@ -23,7 +23,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def run(self, tmp: str | None = None, task_vars: Values | None = None) -> Values:
         result: Values = super().run(tmp, task_vars or {})
-        _validation, options = self.validate_argument_spec(argument_spec={"reports": {"type": "dict", "required": True}})
+        _validation, options = self.validate_argument_spec(
+            argument_spec={"reports": {"type": "dict", "required": True}}
+        )
         lines = table(options["reports"])
         display.display("\n".join(lines))
         blocked = [host for host, report in options["reports"].items() if obstacles_of(report)]

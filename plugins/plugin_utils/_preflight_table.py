@@ -76,7 +76,9 @@ def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
         if widths[widest] <= _SHORTEST:
             break
         widths[widest] -= 1
-    return ["  ".join(_cell(text, width, at) for at, (text, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
+    return [
+        "  ".join(_cell(text, width, at) for at, (text, width) in enumerate(zip(row, widths))).rstrip() for row in rows
+    ]
 
 
 def _cell(text: str, width: int, at: int) -> str:
