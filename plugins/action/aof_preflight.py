@@ -35,10 +35,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             }
         )
         result.update(changed=False, **_report(options))
-        told = [f"{one['what']} {one['todo']}".strip() for one in result["findings"] if one["severity"] == "obstacle"]
-        if told:
-            result.update(failed=True, msg=" ".join(told))
+        result["doubts"] = _told(result["findings"], "doubt")
+        obstacles = _told(result["findings"], "obstacle")
+        if obstacles:
+            result.update(failed=True, msg=" ".join(obstacles))
         return result
+
+
+def _told(findings: list[dict[str, str]], severity: str) -> list[str]:
+    return [f"{one['what']} {one['todo']}".strip() for one in findings if one["severity"] == severity]
 
 
 def _report(options: Values) -> Values:

@@ -121,6 +121,12 @@ findings:
       side: target
       what: The source uses database 5, the target has only 2.
       todo: Raise 'databases' on the target, or choose an instance that has as many.
+doubts:
+  description: The doubts among RV(findings), each with what to do about it. The obstacles are in RV(ignore:msg).
+  returned: always
+  type: list
+  elements: str
+  sample: ["The source is a replica, which may lag behind its primary."]
 estimate:
   description: >-
     About how long the migration takes. V(null) where one side could not be looked at, or with O(done).
