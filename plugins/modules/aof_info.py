@@ -193,10 +193,109 @@ used_memory_dataset:
   returned: success
   type: int
   sample: 1063741824
+last_save_ok:
+  description: Whether the last RDB file could be written. A server where it could not usually refuses writes.
+  returned: success
+  type: bool
+  sample: true
+save_in_progress:
+  description: Whether an RDB file is being written. A rewrite waits for it.
+  returned: success
+  type: bool
+  sample: false
+primary:
+  description: What a replica knows of its primary; V(null) for a server that is not a replica.
+  returned: success
+  type: dict
+  contains:
+    address:
+      description: Host and port.
+      type: str
+    link_up:
+      description: Whether it is connected to it.
+      type: bool
+    syncing:
+      description: Whether it is just receiving everything anew.
+      type: bool
+    silent_seconds:
+      description: Seconds since it last heard of it; V(null) when it does not tell.
+      type: int
+  sample:
+    address: 10.0.0.5:6379
+    link_up: true
+    syncing: false
+    silent_seconds: 1
+replicas:
+  description: The replicas that are connected to it.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: Host and port.
+      type: str
+    in_sync:
+      description: Whether it has received everything once and follows.
+      type: bool
+    lag:
+      description: Seconds since it has last acknowledged what it got.
+      type: int
+  sample:
+    - address: 10.0.0.6:6379
+      in_sync: true
+      lag: 0
+host_memory:
+  description:
+    - What the server's host has for the fork of a rewrite. The limit of a container is not looked at.
+    - V(null) where the module does not run on that host, as with O(via=control_node), or it is not Linux.
+  returned: success
+  type: dict
+  contains:
+    overcommit:
+      description: The kernel's C(vm.overcommit_memory), V(0), V(1) or V(2).
+      type: int
+    available:
+      description: Bytes that can still be used, C(MemAvailable).
+      type: int
+    total:
+      description: Bytes altogether.
+      type: int
+  sample:
+    overcommit: 1
+    available: 3221225472
+    total: 8589934592
+unrewritable:
+  description:
+    - Keys that make every rewrite of the AOF fail, one of each such type (vector sets and JSON documents of Redis).
+    - They are looked for with C(SCAN) for three seconds at most, where such a module is loaded. V(null) if that was not
+      enough, or C(SCAN) is not allowed.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    type:
+      description: The type's name as C(TYPE) tells it.
+      type: str
+    database:
+      description: Number of the database.
+      type: int
+    key:
+      description: Name of the key.
+      type: str
+  sample: []
+rewrite_writes:
+  description:
+    - Examples of commands that a rewrite will write for what the server holds now, and that older targets may lack (functions,
+      hash fields that expire, streams of 7.0). To be given to M(redisops.tair.tair_info) as O(redisops.tair.tair_info#module:commands).
+  returned: success
+  type: list
+  elements: str
+  sample: [FUNCTION LOAD code]
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, source_spec
+from ansible_collections.redisops.tair.plugins.module_utils._condition import describe_condition
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
 from ansible_collections.redisops.tair.plugins.module_utils._source import Files, describe_source
 
@@ -204,7 +303,12 @@ from ansible_collections.redisops.tair.plugins.module_utils._source import Files
 def describe(module: AnsibleModule) -> Result:
     endpoint = Endpoint.from_params(module.params)
     files = Files(module.params["data_dir"] or "", here=module.params["via"] == "host")
-    return {"changed": False, **describe_source(connect(endpoint, allow_misconf=True), endpoint, files)}
+    client = connect(endpoint, allow_misconf=True)
+    return {
+        "changed": False,
+        **describe_source(client, endpoint, files),
+        **describe_condition(client, endpoint, here=files.here),
+    }
 
 
 def main() -> None:

@@ -22,6 +22,19 @@ extends_documentation_fragment:
   - redisops.tair._attributes
   - redisops.tair._attributes.actiongroup_tair
   - redisops.tair._attributes.info_module
+options:
+  commands:
+    description:
+      - Commands as they are typed, without quotes, such as M(redisops.tair.aof_info) returns in RV(redisops.tair.aof_info#module:rewrite_writes).
+        Which of them the target would refuse is in RV(lacking). None of them is executed.
+    type: list
+    elements: str
+    default: []
+  measure_bandwidth:
+    description:
+      - Whether to measure RV(bandwidth). That sends and receives some megabytes with C(ECHO), for half a second or a little longer.
+    type: bool
+    default: false
 notes:
   - To find out how many databases there are where C(CONFIG) is forbidden, databases are selected on a connection of its own.
 seealso:
@@ -135,6 +148,34 @@ round_trip_ms:
   returned: success
   type: float
   sample: 0.412
+bandwidth:
+  description:
+    - Bytes a second between here and the target, a guess by C(ECHO) of growing size. What a longer transfer reaches may be more or less.
+    - V(null) without O(measure_bandwidth), or where the target does not take C(ECHO).
+  returned: success
+  type: int
+  sample: 104857600
+lacking:
+  description: What of O(commands) the target would refuse.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    what:
+      description: The command or its option.
+      type: str
+    reason:
+      description: Why, in words.
+      type: str
+  sample:
+    - what: FUNCTION
+      reason: it does not know this command, or it is renamed there
+unchecked:
+  description: What of O(commands) the target did not tell, in words.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 evicted_keys:
   description: Keys that were evicted since the server started.
   returned: success
@@ -160,12 +201,16 @@ tls:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, server_spec
+from ansible_collections.redisops.tair.plugins.module_utils._bandwidth import measured_bandwidth
+from ansible_collections.redisops.tair.plugins.module_utils._needs import judge_examples
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._target import describe_target
 
 
 def describe(module: AnsibleModule) -> Result:
-    target = describe_target(Endpoint.from_params(module.params))
+    endpoint = Endpoint.from_params(module.params)
+    target = describe_target(endpoint)
+    verdict = judge_examples(module.params["commands"], endpoint) if module.params["commands"] else None
     return {
         "changed": False,
         "version": target.version,
@@ -184,6 +229,9 @@ def describe(module: AnsibleModule) -> Result:
         "empty": target.empty,
         "unfinished_import": target.unfinished_import,
         "round_trip_ms": target.round_trip_ms,
+        "bandwidth": measured_bandwidth(endpoint) if module.params["measure_bandwidth"] else None,
+        "lacking": [{"what": one.what, "reason": one.reason} for one in verdict.refusals] if verdict else [],
+        "unchecked": list(verdict.unchecked) if verdict else [],
         "evicted_keys": target.evicted_keys,
         "expired_keys": target.expired_keys,
         "modules": list(target.modules),
@@ -192,7 +240,12 @@ def describe(module: AnsibleModule) -> Result:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=server_spec(), supports_check_mode=True)
+    spec = {
+        **server_spec(),
+        "commands": {"type": "list", "elements": "str", "default": []},
+        "measure_bandwidth": {"type": "bool", "default": False},
+    }
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     run(module, describe)
 
 

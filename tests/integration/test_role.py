@@ -257,17 +257,6 @@ def test_the_playbooks_work_as_files_too(make_migration: MakeMigration) -> None:
     assert migration.differences() == []
 
 
-def test_preflight_alone_tells_everything_at_once_and_changes_nothing(make_migration: MakeMigration) -> None:
-    migration = make_migration(target={"databases": 2, "maxmemory": "2mb"})
-    migration.target.client().set("somebody's", 1)
-    settings = migration.settings()
-
-    told = message(migration.run("redisops.tair.preflight"))
-
-    assert "the target has only 2" in told and "memory is too small" in told and "is not empty" in told
-    assert migration.settings() == settings and not migration.artifacts.exists()
-
-
 def test_verify_alone_compares_and_fails_at_a_difference(make_migration: MakeMigration) -> None:
     migration = make_migration()
     migration.run()

@@ -27,3 +27,15 @@ def test_a_variable_is_in_the_readme(name: str) -> None:
     # The table names the connection options in groups: `aof_migrate_source_host`, `_port`, ...
     in_a_group = re.sub("^aof_migrate_(source|target)", "", name)
     assert re.search(f"`({name}|{in_a_group})`", (ROLE / "README.md").read_text())
+
+
+def test_the_readme_lists_every_finding_with_its_severity() -> None:
+    found = yaml.safe_load((ROLE / "vars" / "main" / "findings.yml").read_text())
+    ids = [
+        (finding["id"], finding["severity"])
+        for name, findings in found.items()
+        if name.startswith("__aof_migrate_findings_of_")
+        for finding in findings
+    ]
+    assert ids == re.findall(r"(?m)^\| `(\w+\.\w+)` \| (obstacle|doubt) \|", (ROLE / "README.md").read_text())
+    assert len(ids) == len(set(ids))

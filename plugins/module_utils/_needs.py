@@ -1,0 +1,28 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Which of some example commands a target would refuse, before there is an AOF. Nothing of them is executed."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block
+from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import Tally
+from ansible_collections.redisops.tair.plugins.module_utils._compat import Verdict, judge
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
+
+
+def judge_examples(examples: t.Iterable[str], endpoint: Endpoint) -> Verdict:
+    """``examples``: commands as they are typed, without quotes. Raises what :func:`judge` raises."""
+    commands = [example.encode().split() for example in examples if example.split()]
+    encoded = [encode(command) for command in commands]
+    data = b"".join(encoded)
+    tally = Tally()
+    tally.begin("")
+    tally.block(Block(0, len(data), data, commands, [len(one) for one in encoded]), rewritten=False)
+    return judge(tally, endpoint)
