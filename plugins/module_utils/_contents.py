@@ -54,7 +54,7 @@ def look_at_contents(endpoint: Endpoint, facts: ServerFacts, modules: t.Iterable
     has_stream_forms = facts.flavor != "keydb" and version >= LooseVersion("7.0")
     if not facts.keyspace or not (suspects or has_stream_forms):
         return Contents((), tuple(writes))
-    wire = Wire(endpoint)
+    wire = Wire(endpoint, allow_misconf=True)
     try:
         scan = _Scan(wire, sorted(facts.keyspace), time.monotonic() + _SECONDS)
         found = [scan.first(type_name) for type_name in suspects]

@@ -53,9 +53,9 @@ class Wire:
     All methods raise :class:`ConnectError` when the connection breaks or a reply takes longer than ``timeout`` seconds.
     """
 
-    def __init__(self, endpoint: Endpoint, *, timeout: float = 60.0) -> None:
+    def __init__(self, endpoint: Endpoint, *, timeout: float = 60.0, allow_misconf: bool = False) -> None:
         self.endpoint = endpoint
-        self._client = connect(endpoint, timeout=timeout)  # keeps the socket open
+        self._client = connect(endpoint, timeout=timeout, allow_misconf=allow_misconf)  # keeps the socket open
         self._socket = connected_socket(self._client)
         self.database = 0
         self._reader = reply_reader()
