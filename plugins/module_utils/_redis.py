@@ -129,6 +129,7 @@ def connect(
         "socket_connect_timeout": endpoint.connect_timeout,
         "retry": Retry(NoBackoff(), 0),
         "single_connection_client": True,
+        "redis_connect_func": _greet,
     }
     if LooseVersion(redis.__version__) >= LooseVersion("5.0.0"):
         options["protocol"] = 2
@@ -156,6 +157,18 @@ def connect(
     if client.connection is not None:
         client.connection.socket_timeout = timeout  # when it has to connect again
     return client
+
+
+def _greet(connection: t.Any) -> None:
+    """Log in, and wait for one answer at least.
+
+    A TLS server sends its session tickets after the handshake, and redis-py takes what is there to be read before anything
+    was asked for a fault. What is wrong with the answer the first command will tell.
+    """
+    connection.on_connect()
+    with contextlib.suppress(redis.ResponseError):
+        connection.send_command("PING", check_health=False)
+        connection.read_response()
 
 
 def _nameless() -> dict[str, None]:
