@@ -98,10 +98,10 @@ def test_a_source_that_is_loading_is_told_beside_what_is_wrong_with_the_target(m
     migration = make_migration(
         keys=0, target={"maxmemory-policy": "volatile-lru"}, source={"enable-debug-command": "yes"}
     )
-    client = migration.source.client()
-    client.mset({f"key:{number}": number for number in range(2000)})
+    client = migration.source.client(socket_timeout=None)  # or it would send DEBUG RELOAD once more
+    client.mset({f"key:{number}": number for number in range(20_000)})
     client.config_set("loading-process-events-interval-bytes", 1024)
-    client.config_set("key-load-delay", 50_000)  # microseconds: it loads for longer than the test takes
+    client.config_set("key-load-delay", 5000)  # microseconds: it loads for longer than the test takes
 
     def load() -> None:
         with contextlib.suppress(redis.RedisError):  # it is killed
