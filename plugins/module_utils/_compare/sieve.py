@@ -15,7 +15,7 @@ import re
 import typing as t
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, compress
 
 from ansible_collections.redisops.tair.plugins.module_utils._compare.closer import (
     DUMP_FOOTER,
@@ -172,24 +172,38 @@ class Sieve:
     def _flights(self, described: t.Iterable[Batch]) -> t.Iterator[Flight]:
         open_flights: dict[bytes, Flight] = {}
         for batch in described:
-            for key, encoded, kind, size in zip(batch.keys, batch.encoded, batch.kinds, batch.sizes):
+            for kind in set(batch.kinds):
                 if kind == _NONE:
                     continue
-                if self._full and (size > _SMALL_COLLECTION or kind not in _VALUES):
-                    self._big.append(self._closer.key(key))
+                of_kind = list(map(kind.__eq__, batch.kinds))
+                if self._full and kind != b"string":
+                    yield from self._sized(kind, batch, of_kind, open_flights)
                     continue
-                if self._full and kind == b"stream" and not self._same_build:  # no DUMP of it would be the same
-                    self._aside.append(self._closer.key(key))
-                    continue
-                flight = open_flights.get(kind)
-                if flight is None:
-                    flight = open_flights[kind] = Flight(kind)
-                flight.keys.append(key)
-                flight.encoded.append(encoded)
-                flight.size += size
-                if len(flight.keys) == _FLIGHT_KEYS or flight.size > _FLIGHT_BYTES:
-                    yield open_flights.pop(kind)
+                keys, encoded = list(compress(batch.keys, of_kind)), list(compress(batch.encoded, of_kind))
+                for start in range(0, len(keys), _FLIGHT_KEYS):
+                    end = start + _FLIGHT_KEYS
+                    yield Flight(kind, keys[start:end], encoded[start:end])
         yield from open_flights.values()
+
+    def _sized(
+        self, kind: bytes, batch: Batch, of_kind: list[bool], open_flights: dict[bytes, Flight]
+    ) -> t.Iterator[Flight]:
+        """Keys of a type whose size matters: the small ones fly, the others are put aside."""
+        for key, encoded, size in compress(zip(batch.keys, batch.encoded, batch.sizes), of_kind):
+            if size > _SMALL_COLLECTION or kind not in _VALUES:
+                self._big.append(self._closer.key(key))
+                continue
+            if kind == b"stream" and not self._same_build:  # no DUMP of it would be the same
+                self._aside.append(self._closer.key(key))
+                continue
+            flight = open_flights.get(kind)
+            if flight is None:
+                flight = open_flights[kind] = Flight(kind)
+            flight.keys.append(key)
+            flight.encoded.append(encoded)
+            flight.size += size
+            if len(flight.keys) == _FLIGHT_KEYS or flight.size > _FLIGHT_BYTES:
+                yield open_flights.pop(kind)
 
     def _command(self, kind: bytes) -> tuple[bytes, bytes]:
         if self._full:
