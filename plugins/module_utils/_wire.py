@@ -11,6 +11,7 @@ redis-py connects and logs in; from then on this speaks RESP2 on its socket.
 
 from __future__ import annotations
 
+import secrets
 import socket
 import typing as t
 
@@ -27,6 +28,11 @@ from ansible_collections.redisops.tair.plugins.module_utils._resp import (
 
 #: The readers are fastest when fed small pieces.
 _RECEIVE_BYTES = 16 * 1024
+#: What is not parsed comes in larger ones.
+_SECTION_BYTES = 256 * 1024
+
+#: Replies as the server wrote them, where it answers marks; else as values.
+Section = t.Union[bytes, t.List[Reply]]
 
 
 class Closed(OSError):
@@ -46,19 +52,54 @@ def head(count: int, *args: bytes) -> bytes:
     return b"*%d\r\n" % count + b"".join(map(bulk, args))
 
 
+def for_each(keys: t.Sequence[bytes], before: bytes, after: bytes) -> bytes:
+    """A command for each of the keys, which :func:`bulk` has encoded, with what stands before and after the key."""
+    return before + (after + before).join(keys) + after if keys else b""
+
+
+def replies_in(section: Section, count: int) -> list[Reply]:
+    """The ``count`` replies of a section, errors among them."""
+    if isinstance(section, list):
+        return section
+    reader = reply_reader()
+    replies: list[Reply] = []
+    for start in range(0, len(section), _RECEIVE_BYTES):
+        reader.feed(section[start : start + _RECEIVE_BYTES])
+        reply = reader.gets()
+        while reply is not False:
+            replies.append(reply)
+            reply = reader.gets()
+    if len(replies) != count:
+        raise BadReply(f"{len(replies)} replies to {count} commands")
+    return replies
+
+
 class Wire:
     """One connection. What is sent is answered in order; the caller keeps count of the replies that are due.
+
+    *Sections* are for replies that need not be parsed where another server's bytes are the same: a mark is sent after
+    the commands, and read up to. While a section is due nothing may be read in any other way. ``sections``: whether
+    they are wanted at all.
 
     A request that is sent while replies are due should stay below some 64 KB: nobody reads while it is being sent.
     All methods raise :class:`ConnectError` when the connection breaks or a reply takes longer than ``timeout`` seconds.
     """
 
-    def __init__(self, endpoint: Endpoint, *, timeout: float = 60.0, allow_misconf: bool = False) -> None:
+    def __init__(
+        self, endpoint: Endpoint, *, timeout: float = 60.0, sections: bool = False, allow_misconf: bool = False
+    ) -> None:
         self.endpoint = endpoint
         self._client = connect(endpoint, timeout=timeout, allow_misconf=allow_misconf)  # keeps the socket open
         self._socket = connected_socket(self._client)
         self.database = 0
         self._reader = reply_reader()
+        self._rest = b""
+        token = secrets.token_hex(16).encode()  # no value holds it: nobody has seen it yet
+        self._mark = bulk(token)
+        self.mark = b""
+        """To be sent after the commands of a section. Empty where PING is not answered with what it is given."""
+        if sections and self.exchange([(b"PING", token)])[0] == token:
+            self.mark = head(2, b"PING") + self._mark
 
     def close(self) -> None:
         self._client.close()
@@ -78,7 +119,7 @@ class Wire:
             while count:
                 reply = gets()
                 if reply is False:
-                    data = receive(_RECEIVE_BYTES)
+                    data, self._rest = self._rest or receive(_RECEIVE_BYTES), b""
                     if not data:
                         raise Closed
                     feed(data)
@@ -88,6 +129,28 @@ class Wire:
         except (OSError, BadReply) as exc:
             raise self._broken(exc) from exc
         return replies
+
+    def section(self, count: int) -> Section:
+        """The next ``count`` replies, which a mark follows."""
+        if not self.mark:
+            return self.receive(count)
+        mark, overlap = self._mark, len(self._mark) - 1
+        pieces, tail, data = [], b"", self._rest
+        try:
+            while True:
+                end = (tail + data).find(mark) - len(tail)  # a mark may come in two pieces
+                if end >= -len(tail):
+                    break
+                pieces.append(data)
+                tail = (tail + data)[-overlap:]
+                data = self._socket.recv(_SECTION_BYTES)
+                if not data:
+                    raise Closed
+        except OSError as exc:
+            raise self._broken(exc) from exc
+        self._rest = data[end + len(mark) :]
+        raw = b"".join(pieces) + data[: max(0, end)]
+        return raw[:end] if end < 0 else raw
 
     def exchange(self, commands: t.Iterable[t.Iterable[bytes]]) -> list[Reply]:
         """Send commands and return their replies, errors among them."""

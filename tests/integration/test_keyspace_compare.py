@@ -18,6 +18,7 @@ from ansible_collections.redisops.tair.plugins.module_utils import _resp
 from ansible_collections.redisops.tair.plugins.module_utils._compare import keyspace
 from ansible_collections.redisops.tair.plugins.module_utils._compare.keyspace import Options, compare_keyspaces
 from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import Side
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, KeyFilter
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.modules import keyspace_compare
@@ -122,6 +123,62 @@ def test_a_slow_parser_finds_the_same(both: tuple[Server, Server], monkeypatch: 
     assert ("odd:float", "value") in {
         (d.key, d.reason) for d in in_process(source, target, tolerance=60_000).differences
     }
+
+
+@pytest.mark.parametrize("sides", [("source", "target"), ("target",)], ids=len)
+def test_a_server_behind_a_proxy_that_answers_ping_itself_is_compared_all_the_same(
+    both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch, sides: tuple[str, ...]
+) -> None:
+    source, target = both
+    unmarked = {
+        str(Endpoint(server.host, server.port)) for server, name in zip(both, ("source", "target")) if name in sides
+    }
+    connect = Side.connect
+
+    def without_marks(side: Side) -> t.Any:
+        wire = connect(side)
+        if str(side) in unmarked:
+            wire.mark = b""
+        return wire
+
+    monkeypatch.setattr(Side, "connect", without_marks)
+    for server in both:
+        dataset.fill(server.host, server.port, keys=1000)
+        server.client().set("medium", "x" * 40_000)
+    target.client().set("odd:float", "0.4")
+    target.client().setrange("medium", 39_999, "y")
+
+    assert {("odd:float", "value"), ("medium", "value")} <= {
+        (d.key, d.reason) for d in in_process(source, target, tolerance=60_000).differences
+    }
+
+
+def test_values_that_look_like_errors_are_values_and_errors_on_both_sides_are_no_proof(
+    both: tuple[Server, Server],
+) -> None:
+    source, target = both
+    for server in both:
+        server.client().mset({"a": "-ERR no", "b": "x\r\n-ERR no\r\n", "c": "-1"})
+        server.client().execute_command("ACL SETUSER reader on >pw ~a ~b ~c +@all")
+    assert in_process(source, target).equal
+
+    for server in both:
+        server.client().set("secret", server.port)
+    one, other = (Endpoint(server.host, server.port, user="reader", password="pw") for server in both)
+    with pytest.raises(ReplyError, match="secret|keys"):
+        compare_keyspaces(one, other, Options())
+
+
+def test_as_many_keys_as_on_the_source_may_still_be_other_ones(both: tuple[Server, Server]) -> None:
+    source, target = both
+    for server in both:
+        server.client().mset({f"key:{number}": "x" for number in range(3000)})
+    source.client().set("short-lived", 1, px=1)
+    target.client().set("other", 1)
+
+    report = in_process(source, target, tolerance=0)
+
+    assert [(d.key, d.reason) for d in report.differences] == [("other", "extra")]
 
 
 # ------------------------------------------------------------------------------------------------------ expiries

@@ -5,8 +5,9 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """The whole keyspace of two servers, side by side and both ways.
 
-One pass over the source's keys finds what is missing or other on the target, one over the target's keys finds what is
-extra. What looks different is looked at once more at the end, so that a key that expired in between is no difference.
+One pass over the source's keys finds what is missing or other on the target. A scan of the target tells whether these
+are the same keys; only where they are not, another one finds what is extra. What looks different is looked at once more
+at the end, so that a key that expired in between is no difference.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 
+from ansible_collections.redisops.tair.plugins.module_utils._compare.census import Census
 from ansible_collections.redisops.tair.plugins.module_utils._compare.closer import Found
 from ansible_collections.redisops.tair.plugins.module_utils._compare.functions import (
     library_differences,
@@ -109,6 +111,9 @@ class _Comparison:
         self._pair = pair
         self._options = options
         self._report = Report()
+        self._source_census: dict[int, Census] = {}
+        """The keys of the source that were looked at, by the database of the target that they belong in."""
+        self._target_census: dict[int, _Counting] = {}
         self._sieve = Sieve(pair, full=options.mode == "full")
         source, target = pair.source.volumes(), pair.target.volumes()
         databases = options.databases
@@ -165,7 +170,7 @@ class _Comparison:
             suspects[db] = self._first_look(scanned, partial(self._differing, db), partial(self._settle, db))
         for there in self._origins:
             self._pair.target.wire.select(there)
-            scanned = self._keys(self._pair.target, there)
+            scanned = self._maybe_extra(there)
             extras[there] = self._first_look(scanned, partial(self._extra, there), partial(self._settle_extra, there))
         for db, keys in suspects.items():
             self._settle(db, keys)
@@ -214,9 +219,35 @@ class _Comparison:
         report.differences += [Difference(database, key, *finding) for finding in findings[:room]]
 
     def _source_keys(self, db: int) -> t.Iterator[list[bytes]]:
+        there = self._targets[db]
+        census = self._source_census.setdefault(there, Census())
+        target = self._counting(there)
         for keys in self._keys(self._pair.source, db):
             self._report.compared += len(keys)
+            census.add(keys)
+            if not self._options.sample:
+                target.go_on()
             yield keys
+        if not self._options.sample:
+            target.finish()  # its connection is wanted for the next database
+
+    def _counting(self, there: int) -> _Counting:
+        if there not in self._target_census:
+            self._target_census[there] = _Counting(self._keys(self._pair.target, there))
+        return self._target_census[there]
+
+    def _maybe_extra(self, there: int) -> t.Iterator[list[bytes]]:
+        """Keys of the target, those among them that the source may not have."""
+        if self._options.sample:
+            yield from self._keys(self._pair.target, there)
+            return
+        target = self._counting(there)
+        target.finish()
+        doubts = target.census.doubts(self._source_census.get(there, Census()))
+        for keys in self._keys(self._pair.target, there) if doubts else ():
+            doubtful = doubts.among(keys)
+            if doubtful:
+                yield doubtful
 
     def _keys(self, side: Side, database: int) -> t.Iterator[list[bytes]]:
         if self._options.sample:
@@ -280,6 +311,25 @@ class _Comparison:
 
     def _size(self, side: Side, database: int) -> int:
         return side.size(database) - side.checkpoints.get(database, 0)
+
+
+class _Counting:
+    """A census on its way: the target scans its keys while both are busy with the source's."""
+
+    def __init__(self, scanned: t.Iterator[list[bytes]]) -> None:
+        self._scanned = scanned
+        self.census = Census()
+
+    def go_on(self) -> bool:
+        """Take one batch; whether there was one."""
+        keys = next(self._scanned, None)
+        if keys is not None:
+            self.census.add(keys)
+        return keys is not None
+
+    def finish(self) -> None:
+        while self.go_on():
+            pass
 
 
 def summary(report: Report, options: Options, source: Endpoint, target: Endpoint) -> str:

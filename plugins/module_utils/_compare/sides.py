@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, KeyFilter
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, server_facts
-from ansible_collections.redisops.tair.plugins.module_utils._resp import Reply, encode
-from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire, head
+from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
+from ansible_collections.redisops.tair.plugins.module_utils._wire import Section, Wire, for_each, head, replies_in
 
 Command = t.Sequence[bytes]
 
@@ -87,7 +87,7 @@ class Side:
 
     def connect(self) -> Wire:
         """One more connection, closed together with the others."""
-        self._wires.append(Wire(self.endpoint))
+        self._wires.append(Wire(self.endpoint, sections=True))
         return self._wires[-1]
 
     def volumes(self) -> dict[int, Volume]:
@@ -116,8 +116,10 @@ class Side:
             cursor, scanned = self._scanner.checked(self._scanner.receive(1)[0], b"SCAN")
             if cursor != b"0":
                 self._send_scan(cursor)  # the server is busy with it while the caller is with these keys
-            keys = [key for key in scanned if not key.startswith(CHECKPOINT_PREFIX)]
-            ours += len(scanned) - len(keys)
+            keys = scanned
+            if CHECKPOINT_PREFIX in b"".join(scanned):
+                keys = [key for key in scanned if not key.startswith(CHECKPOINT_PREFIX)]
+                ours += len(scanned) - len(keys)
             if not wanted.takes_all:
                 keys = [key for key in keys if wanted.takes(key)]
             if keys:
@@ -155,30 +157,26 @@ class Side:
                 break
         return chosen
 
-    def expiry_request(self, keys: t.Iterable[bytes], before: bytes, after: bytes) -> bytes:
-        """Ask for the expiry of each key, and send one more command with it: what stands before and after the key.
+    def send_looks(self, keys: t.Sequence[bytes], before: bytes, after: bytes) -> None:
+        """Send a command for each key, as :func:`for_each` writes it, and ask for the expiry of each."""
+        mark, now = self.wire.mark, b"" if self.tells_expiry else _TIME
+        self.wire.send(for_each(keys, before, after) + mark + now + for_each(keys, self._expiry_head, b"") + mark)
 
-        ``keys`` are encoded by :func:`bulk`.
+    def receive_looks(self, count: int) -> tuple[Section, Section]:
+        """What was sent for ``count`` keys is answered by these: the replies to the command, and the expiries."""
+        return self.wire.section(count), self.wire.section(count if self.tells_expiry else count + 1)
+
+    def expiries(self, section: Section, count: int) -> list[int]:
+        """The expiries of ``count`` keys: a Unix time in milliseconds, :data:`GONE` or :data:`NO_EXPIRY`.
+
+        Servers before 7.0 tell the time left, which is exact to the milliseconds that the request takes.
         """
-        ask = self._expiry_head
-        request = b"".join([ask + key + before + key + after for key in keys])
-        return request if self.tells_expiry else _TIME + request
-
-    def read_expiries(self, count: int) -> tuple[list[int], list[Reply]]:
-        """The replies to :meth:`expiry_request` for ``count`` keys: expiries, and those to the other command.
-
-        An expiry is a Unix time in milliseconds, :data:`GONE` or :data:`NO_EXPIRY`. Servers before 7.0 tell the time
-        left, which is exact to the milliseconds that the request takes.
-        """
-        start = 0.0 if self.tells_expiry else milliseconds(self.wire.receive(1)[0])
-        replies = self.wire.receive(2 * count)
-        expiries = replies[::2]
-        for expiry in expiries:
+        replies = replies_in(section, count if self.tells_expiry else count + 1)
+        start = 0.0 if self.tells_expiry else milliseconds(replies.pop(0))
+        for expiry in replies:
             if not isinstance(expiry, int):
                 raise self.wire.refused("PEXPIRETIME" if self.tells_expiry else "PTTL", expiry)
-        if not self.tells_expiry:
-            expiries = [round(start + left) if left >= 0 else left for left in expiries]
-        return expiries, replies[1::2]
+        return replies if self.tells_expiry else [round(start + left) if left >= 0 else left for left in replies]
 
     def expiry_commands(self, key: bytes) -> tuple[Command, Command]:
         """The same for one key, as commands; :meth:`expiry` reads their replies."""

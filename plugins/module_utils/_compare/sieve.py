@@ -11,10 +11,11 @@ one type. While one flight is looked at the next one is on its way.
 
 from __future__ import annotations
 
+import re
 import typing as t
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, compress
 
 from ansible_collections.redisops.tair.plugins.module_utils._compare.closer import (
     DUMP_FOOTER,
@@ -37,7 +38,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._compare.values impo
     zset_difference,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply
-from ansible_collections.redisops.tair.plugins.module_utils._wire import bulk, head
+from ansible_collections.redisops.tair.plugins.module_utils._wire import Section, bulk, for_each, head, replies_in
 
 #: Keys in a flight, and bytes of the collections in one as the source counts them.
 _FLIGHT_KEYS = 250
@@ -66,6 +67,8 @@ _VALUES: dict[bytes, tuple[bytes, bytes]] = {
 _LENGTHS = {kind: (head(2, command), b"") for kind, command in LENGTHS.items()}
 _MEMORY = head(3, b"MEMORY", b"USAGE")
 _NONE = b"none"
+#: Every error has it; values may, too, and are parsed for nothing then.
+_MAYBE_ERROR = re.compile(rb"\r\n-[A-Za-z]")
 
 _DIFFERENCES: dict[bytes, t.Callable[[t.Any, t.Any], Finding | None]] = {
     b"string": string_difference,
@@ -137,20 +140,25 @@ class Sieve:
         """What the keys are. Asked for ahead of the flights: the types of one batch with the sizes of the one before."""
         ahead = self._ahead
         ahead.select(self._pair.source.wire.database)
-        before, after = TYPE
         ready, typed = Batch(), Batch()
         for keys in chain(batches, ([], [])):  # two empty batches push the last ones out
             fresh = Batch(keys, [bulk(key) for key in keys])
             sized = self._collections(typed)
             sizes = [self._size_head(typed.kinds[i]) + typed.encoded[i] for i in sized]
-            ahead.send(b"".join(sizes + [before + key + after for key in fresh.encoded]))
+            ahead.send(b"".join([*sizes, ahead.mark, for_each(fresh.encoded, *TYPE), ahead.mark]))
             yield ready
-            for i, size in zip(sized, ahead.receive(len(sized))):
+            for i, size in zip(sized, replies_in(ahead.section(len(sized)), len(sized))):
                 if isinstance(size, int):  # else it is gone, or another type by now: its flight will tell
                     typed.sizes[i] = size if self._pair.source.tells_memory else size * GUESSED_ELEMENT
-            fresh.kinds = [ahead.checked(kind, b"TYPE") for kind in ahead.receive(len(keys))]
+            fresh.kinds = self._kinds(ahead.section(len(keys)), len(keys))
             fresh.sizes = [0] * len(keys)
             ready, typed = typed, fresh
+
+    def _kinds(self, section: Section, count: int) -> list[bytes]:
+        """The replies to TYPE: a line each, as long as there is no error among them."""
+        if isinstance(section, bytes) and b"-" not in section:
+            return section.replace(b"+", b"").split(b"\r\n")[:-1]
+        return [self._ahead.checked(kind, b"TYPE") for kind in replies_in(section, count)]
 
     def _collections(self, batch: Batch) -> list[int]:
         """The keys (their places in the batch) whose size must be known before they are read."""
@@ -164,24 +172,38 @@ class Sieve:
     def _flights(self, described: t.Iterable[Batch]) -> t.Iterator[Flight]:
         open_flights: dict[bytes, Flight] = {}
         for batch in described:
-            for key, encoded, kind, size in zip(batch.keys, batch.encoded, batch.kinds, batch.sizes):
+            for kind in set(batch.kinds):
                 if kind == _NONE:
                     continue
-                if self._full and (size > _SMALL_COLLECTION or kind not in _VALUES):
-                    self._big.append(self._closer.key(key))
+                of_kind = list(map(kind.__eq__, batch.kinds))
+                if self._full and kind != b"string":
+                    yield from self._sized(kind, batch, of_kind, open_flights)
                     continue
-                if self._full and kind == b"stream" and not self._same_build:  # no DUMP of it would be the same
-                    self._aside.append(self._closer.key(key))
-                    continue
-                flight = open_flights.get(kind)
-                if flight is None:
-                    flight = open_flights[kind] = Flight(kind)
-                flight.keys.append(key)
-                flight.encoded.append(encoded)
-                flight.size += size
-                if len(flight.keys) == _FLIGHT_KEYS or flight.size > _FLIGHT_BYTES:
-                    yield open_flights.pop(kind)
+                keys, encoded = list(compress(batch.keys, of_kind)), list(compress(batch.encoded, of_kind))
+                for start in range(0, len(keys), _FLIGHT_KEYS):
+                    end = start + _FLIGHT_KEYS
+                    yield Flight(kind, keys[start:end], encoded[start:end])
         yield from open_flights.values()
+
+    def _sized(
+        self, kind: bytes, batch: Batch, of_kind: list[bool], open_flights: dict[bytes, Flight]
+    ) -> t.Iterator[Flight]:
+        """Keys of a type whose size matters: the small ones fly, the others are put aside."""
+        for key, encoded, size in compress(zip(batch.keys, batch.encoded, batch.sizes), of_kind):
+            if size > _SMALL_COLLECTION or kind not in _VALUES:
+                self._big.append(self._closer.key(key))
+                continue
+            if kind == b"stream" and not self._same_build:  # no DUMP of it would be the same
+                self._aside.append(self._closer.key(key))
+                continue
+            flight = open_flights.get(kind)
+            if flight is None:
+                flight = open_flights[kind] = Flight(kind)
+            flight.keys.append(key)
+            flight.encoded.append(encoded)
+            flight.size += size
+            if len(flight.keys) == _FLIGHT_KEYS or flight.size > _FLIGHT_BYTES:
+                yield open_flights.pop(kind)
 
     def _command(self, kind: bytes) -> tuple[bytes, bytes]:
         if self._full:
@@ -189,23 +211,23 @@ class Sieve:
         return _LENGTHS.get(kind, TYPE)
 
     def _send(self, flight: Flight) -> None:
-        source, target = self._pair.source, self._pair.target
         before, after = self._command(flight.kind)
-        request = source.expiry_request(flight.encoded, before, after)
-        source.wire.send(request)
-        if source.tells_expiry != target.tells_expiry:
-            request = target.expiry_request(flight.encoded, before, after)
-        target.wire.send(request)
+        for side in (self._pair.source, self._pair.target):
+            side.send_looks(flight.encoded, before, after)
 
     def _judged(self, flight: Flight) -> t.Iterator[Found]:
         kind, pair = flight.kind, self._pair
         count = len(flight.keys)
-        source_expiries, source_values = pair.source.read_expiries(count)
-        target_expiries, target_values = pair.target.read_expiries(count)
-        read_in_part = self._full and kind == b"string" and _SMALL_STRING in map(_length, source_values)
-        if source_values == target_values and source_expiries == target_expiries and not read_in_part:
-            self._remember_fields(kind, flight.keys, source_values)
-            return
+        source, source_told = pair.source.receive_looks(count)
+        target, target_told = pair.target.receive_looks(count)
+        same = source == target and self._conclusive(kind, source)
+        if same and source_told == target_told and not self._wants_fields(kind):
+            return  # most often it is so, and nothing had to be parsed
+        source_expiries, target_expiries = (
+            side.expiries(told, count) for side, told in ((pair.source, source_told), (pair.target, target_told))
+        )
+        source_values = [b""] * count if same and not self._wants_fields(kind) else replies_in(source, count)
+        target_values = source_values if same else replies_in(target, count)
         for key, expiry, value, target_expiry, target_value in zip(
             flight.keys, source_expiries, source_values, target_expiries, target_values
         ):
@@ -228,6 +250,17 @@ class Sieve:
             else:
                 self._remember_fields(kind, [key], [value])
 
+    def _conclusive(self, kind: bytes, section: Section) -> bool:
+        """Whether the same bytes from both sides mean the same values: not where both refuse, or tell a part only."""
+        if isinstance(section, list):
+            return not (self._reads_in_part(kind) and _SMALL_STRING in map(_length, section))
+        if self._reads_in_part(kind) and b"$%d\r\n" % _SMALL_STRING in section:
+            return False
+        return not section.startswith(b"-") and not (b"\r\n-" in section and _MAYBE_ERROR.search(section))
+
+    def _reads_in_part(self, kind: bytes) -> bool:
+        return self._full and kind == b"string"
+
     def _needs_closer_look(self, kind: bytes, source: Reply, target: Reply) -> bool:
         if isinstance(source, ErrorReply) or isinstance(target, ErrorReply):
             return True  # most likely another type; what it really is, is found out there
@@ -240,8 +273,11 @@ class Sieve:
     def _difference(self, kind: bytes, source: Reply, target: Reply) -> Finding | None:
         return _DIFFERENCES[kind](source, target) if self._full and kind in _DIFFERENCES else None
 
+    def _wants_fields(self, kind: bytes) -> bool:
+        return kind == b"hash" and self._full and self._closer.field_expiries
+
     def _remember_fields(self, kind: bytes, keys: list[bytes], values: list[Reply]) -> None:
-        if kind == b"hash" and self._full and self._closer.field_expiries:
+        if self._wants_fields(kind):
             self._aside += [self._closer.fields(key, value[::2]) for key, value in zip(keys, values) if value]
             self._fields += sum(map(len, values)) // 2
 
@@ -281,7 +317,9 @@ def _not_on(side: Side, keys: list[bytes]) -> list[bytes]:
 def _still_there(pair: Pair, keys: list[bytes]) -> t.Iterator[Found]:
     """Those that the target has and that are not due."""
     target = pair.target
-    target.wire.send(target.expiry_request(map(bulk, keys), *TYPE))
-    for key, expiry, kind in zip(keys, *target.read_expiries(len(keys))):
+    count = len(keys)
+    target.send_looks([*map(bulk, keys)], *TYPE)
+    kinds, told = target.receive_looks(count)
+    for key, kind, expiry in zip(keys, replies_in(kinds, count), target.expiries(told, count)):
         if expiry != GONE and not pair.expired(expiry):
             yield key, [Finding("extra", "absent", f"{kind.decode()}, {told_expiry(expiry)}")]
