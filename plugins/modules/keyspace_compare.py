@@ -19,12 +19,18 @@ description:
     and function libraries too where the servers have them.
   - What looks different is looked at once more at the end, and a key that is due by the clock of either server is no difference.
     So keys that expire meanwhile do no harm. Keys that are written meanwhile do, so stop the writers first.
-  - Reads only, in small steps and in bounded memory, however large the values are. Both servers stay usable.
+  - Reads only, unless O(repair) is on, in small steps and in bounded memory, however large the values are. Both servers stay usable.
 extends_documentation_fragment:
   - redisops.tair._redis
   - redisops.tair._attributes
   - redisops.tair._attributes.actiongroup_tair
-  - redisops.tair._attributes.info_module
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
 options:
   source:
     description:
@@ -145,6 +151,15 @@ options:
       - Leave it off where a later task decides by RV(equal); turn it on in a pipeline that has nothing else to ask.
     type: bool
     default: false
+  repair:
+    description:
+      - Whether to copy the keys and function libraries that are missing or other on the target once more, and to compare these again.
+        What still differs then is what is reported; RV(repaired) tells how many were copied.
+      - A key takes its place on the target whole, with its expiry. Extra keys are left alone and reported, and the source is only read.
+      - In check mode nothing is copied, and RV(changed) tells whether there would be something to.
+      - Not with O(mode=count), which does not look at keys. With O(mode=meta) only what that finds is copied.
+    type: bool
+    default: false
 notes:
   - For a host that is reached by SSH the module runs on the control node, without C(become), and reaches the source through
     an SSH tunnel (but see O(source_via)). So O(source.login_host) is seen from that host, everything else, files included, from the control node.
@@ -157,7 +172,8 @@ notes:
     Valkey 8.0, how many entries a group has read.
   - A value of a module's type is compared by its C(DUMP). Between different versions other bytes prove nothing; such a key is
     reported as C(not_comparable), as its equality has not been shown. Use O(exclude_keys) to leave it out.
-  - The user needs C(~* +@read +@connection +info +time +function|list) on both servers.
+  - The user needs C(~* +@read +@connection +info +time +function|list) on both servers; for O(repair) also C(+@write +function|load)
+    (C(RESTORE) among them) on the target.
 seealso:
   - module: redisops.tair.aof_import
   - module: redisops.tair.tair_info
@@ -189,6 +205,15 @@ EXAMPLES = r"""
     database_map:
       0: 3
     include_keys: ["session:*"]
+    fail_on_difference: true
+
+- name: Copy again what differs after a migration, and fail if that does not help
+  redisops.tair.keyspace_compare:
+    login_host: r-bp1zxszhcgatnx0000.redis.rds.aliyuncs.com
+    login_password: "{{ tair_password }}"
+    source:
+      login_host: redis-1.example.com
+    repair: true
     fail_on_difference: true
 
 - name: Have a quick look at 10,000 keys of each database
@@ -228,6 +253,11 @@ extra:
   sample: 0
 mismatched:
   description: Keys and function libraries that both have and that differ.
+  returned: when the comparison was made
+  type: int
+  sample: 0
+repaired:
+  description: Keys and function libraries that were copied again. V(0) without O(repair).
   returned: when the comparison was made
   type: int
   sample: 0
@@ -310,6 +340,8 @@ def compare(module: AnsibleModule) -> Result:
     for name in ("sample", "ttl_tolerance", "max_differences"):
         if params[name] < 0:
             raise TairError(f"{name} can't be negative")
+    if params["repair"] and params["mode"] == "count":
+        raise TairError("A count finds no keys that repair could copy", todo="Use mode full or meta with repair")
     options = Options(
         mode=params["mode"],
         sample=params["sample"],
@@ -317,22 +349,26 @@ def compare(module: AnsibleModule) -> Result:
         databases=DatabaseMap.from_params(params["databases"], params["database_map"]),
         keys=KeyFilter(params["include_keys"], params["exclude_keys"]),
         max_differences=params["max_differences"],
+        repair=params["repair"] and not module.check_mode,
     )
     report = compare_keyspaces(source, target, options)
     for warning in report.warnings:
         module.warn(warning)
     result: Result = {
-        "changed": False,
+        "changed": report.repaired > 0,
         "equal": report.equal,
         "summary": summary(report, options, source, target),
         "compared": report.compared,
         "missing": report.missing,
         "extra": report.extra,
         "mismatched": report.mismatched,
+        "repaired": report.repaired,
         "differences": [asdict(difference) for difference in report.differences],
         "databases": [asdict(database) for database in report.databases],
         "elapsed": report.elapsed,
     }
+    if params["repair"] and module.check_mode:
+        result["changed"] = report.missing + report.mismatched > 0
     if params["fail_on_difference"] and not report.equal:
         module.fail_json(msg=result["summary"], **result)
     return result
@@ -353,6 +389,7 @@ def main() -> None:
             "exclude_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "max_differences": {"type": "int", "default": 100},
             "fail_on_difference": {"type": "bool", "default": False},
+            "repair": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

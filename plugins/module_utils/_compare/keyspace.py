@@ -25,6 +25,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._compare.functions i
     read_libraries,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._compare.pair import Pair
+from ansible_collections.redisops.tair.plugins.module_utils._compare.repair import Repair
 from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import Side, batches
 from ansible_collections.redisops.tair.plugins.module_utils._compare.sieve import Sieve, extra_keys
 from ansible_collections.redisops.tair.plugins.module_utils._compare.values import Finding, counted
@@ -52,6 +53,8 @@ class Options:
     databases: DatabaseMap = field(default_factory=DatabaseMap)
     keys: KeyFilter = field(default_factory=KeyFilter)
     max_differences: int = 100
+    repair: bool = False
+    """Copy keys that differ again, and compare them once more."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ class Report:
     missing: int = 0
     extra: int = 0
     mismatched: int = 0
+    repaired: int = 0
+    """Keys and libraries that were copied again."""
     differences: list[Difference] = field(default_factory=list)
     databases: list[DatabaseCount] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -97,7 +102,7 @@ class Report:
 
 
 def compare_keyspaces(source: Endpoint, target: Endpoint, options: Options) -> Report:
-    """Compare two servers. Changes nothing. Raises :class:`TairError`."""
+    """Compare two servers. Changes nothing unless a repair is asked for. Raises :class:`TairError`."""
     started = time.monotonic()
     with Side(source) as source_side, Side(target) as target_side:
         comparison = _Comparison(Pair(source_side, target_side, options.tolerance), options)
@@ -115,6 +120,7 @@ class _Comparison:
         """The keys of the source that were looked at, by the database of the target that they belong in."""
         self._target_census: dict[int, _Counting] = {}
         self._sieve = Sieve(pair, full=options.mode == "full")
+        self._repair = Repair(pair) if options.repair else None
         source, target = pair.source.volumes(), pair.target.volumes()
         databases = options.databases
         sources = [db for db in source if databases.takes(db)] if databases.only is None else sorted(databases.only)
@@ -141,6 +147,7 @@ class _Comparison:
             self._compare_functions()
             self._compare_keys()
             self._tell_sizes()
+        self._report.repaired = self._repair.copied if self._repair else 0
         return self._report
 
     def _refuse_clusters(self) -> None:
@@ -199,9 +206,15 @@ class _Comparison:
         return extra_keys(self._pair, keys, self._origins[there])
 
     def _settle(self, db: int, suspects: list[bytes]) -> None:
-        """Look at keys of the source once more, and report what still differs."""
+        """Look at keys of the source once more, copy them again if that is wanted, and report what still differs."""
         self._pair.select(db, self._targets[db])
-        for key, findings in self._differing(db, batches(list(dict.fromkeys(suspects)))):
+        found = self._differing(db, batches(list(dict.fromkeys(suspects))))
+        if self._repair:
+            different = [key for key, _findings in found]
+            for key in different:
+                self._repair.copy(key)
+            found = self._differing(db, batches(different))
+        for key, findings in found:
             self._add(db, printable(key), findings)
 
     def _settle_extra(self, there: int, suspects: list[bytes]) -> None:
@@ -262,9 +275,14 @@ class _Comparison:
                 self._report.warnings.append(
                     f"{side} does not let this user run FUNCTION LIST: functions were not compared"
                 )
-        if source is not None and target is not None:
-            for name, finding in library_differences(source, target):
-                self._add(None, printable(name), [finding])
+        if source is None or target is None:
+            return
+        if self._repair:
+            for name in [name for name, _finding in library_differences(source, target) if name in source]:
+                self._repair.load(name, source)
+            target = read_libraries(self._pair.target) or {}
+        for name, finding in library_differences(source, target):
+            self._add(None, printable(name), [finding])
 
     def _tell_sizes(self) -> None:
         for there, origins in self._origins.items():
@@ -341,6 +359,8 @@ def summary(report: Report, options: Options, source: Endpoint, target: Endpoint
         return f"DIFFERENT: {numbers} of {keys}"
     depth = {"count": "their number", "meta": "existence, type, expiry and length", "full": "everything"}[options.mode]
     text = f"EQUAL in {depth}: {keys}"
+    if report.repaired:
+        text += f", {report.repaired} of them copied again"
     if (
         options.sample
         and options.mode != "count"

@@ -64,14 +64,14 @@ class StreamLook:
         commands = [(b"XINFO", b"STREAM", self._key), (b"XINFO", b"GROUPS", self._key), self._range(b"-")]
         answer = yield from self._pair.ask(commands, commands)
         (source, source_groups, source_entries), (target, target_groups, target_entries) = answer
-        difference = _counters_difference(_map(source), _map(target))
+        difference = _counters_difference(as_map(source), as_map(target))
         difference = difference or (yield from self._entries(source_entries, target_entries))
-        return difference or (yield from self._groups(_by_name(source_groups), _by_name(target_groups)))
+        return difference or (yield from self._groups(by_name(source_groups), by_name(target_groups)))
 
     def _entries(self, a: list[t.Any], b: list[t.Any]) -> Look[Difference]:
         """``a`` and ``b``: the first piece of either side."""
         while a == b:
-            start = _after(a[-1][0]) if len(a) == self._piece else None
+            start = after(a[-1][0]) if len(a) == self._piece else None
             if start is None:
                 return None
             a, b = yield from self._pair.both(*self._range(start))
@@ -102,7 +102,7 @@ class StreamLook:
         pending[0].turn(now, page)
         pending[1].turn(target_now, target_page)
         facts = yield from self._pending(*pending)
-        return facts or _consumers_difference(_by_name(consumers), _by_name(target_consumers))
+        return facts or _consumers_difference(by_name(consumers), by_name(target_consumers))
 
     def _pending(self, source: _PendingReader, target: _PendingReader) -> Look[Facts]:
         """A pending entry whose stream entry was deleted is not missed: no rewrite keeps it, and nobody can read it."""
@@ -146,7 +146,7 @@ class _PendingReader:
         """Take a page: the replies to TIME and to the request."""
         now = milliseconds(time_reply)
         self._page.extend(Pending(_parsed(raw), consumer, now - idle, count) for raw, consumer, idle, count in page)
-        self._start = _after(page[-1][0]) if len(page) == _PENDING else None
+        self._start = after(page[-1][0]) if len(page) == _PENDING else None
 
     def read(self) -> Look[Pending | None]:
         """The next one."""
@@ -206,7 +206,7 @@ def _parsed(entry: bytes) -> tuple[int, int]:
     return int(first), int(sequence)
 
 
-def _after(entry: bytes) -> bytes | None:
+def after(entry: bytes) -> bytes | None:
     """The smallest identifier after this one, if there is one. 6.1 and older know no exclusive ranges."""
     first, sequence = _parsed(entry)
     if sequence < _LARGEST:
@@ -214,11 +214,11 @@ def _after(entry: bytes) -> bytes | None:
     return b"%d-0" % (first + 1) if first < _LARGEST else None
 
 
-def _by_name(groups: list[list[t.Any]]) -> dict[bytes, Map]:
-    return {group[b"name"]: group for group in map(_map, groups)}
+def by_name(groups: list[list[t.Any]]) -> dict[bytes, Map]:
+    return {group[b"name"]: group for group in map(as_map, groups)}
 
 
-def _map(flat: list[t.Any]) -> Map:
+def as_map(flat: list[t.Any]) -> Map:
     return dict(zip(flat[::2], flat[1::2]))
 
 
