@@ -2,7 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Writes what every task returned as lines of JSON to the file named by ``REDISOPS_TEST_RECORD``."""
+"""Writes what every task returned as lines of JSON to the file named by ``REDISOPS_TEST_RECORD``.
+
+Before the task whose name ends with ``REDISOPS_TEST_GATE_TASK`` it waits at the gate, the directory ``REDISOPS_TEST_GATE``:
+it writes its process number to ``reached`` there, and goes on when there is a file ``open``.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,9 @@ options: {}
 
 import json
 import os
+import time
 import typing as t
+from pathlib import Path
 
 from ansible.plugins.callback import CallbackBase
 
@@ -26,6 +32,17 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "recorder"
     CALLBACK_NEEDS_ENABLED = True
+
+    def v2_playbook_on_task_start(self, task: t.Any, is_conditional: bool) -> None:
+        gate = os.environ.get("REDISOPS_TEST_GATE")
+        if not gate or not task.get_name().endswith(os.environ["REDISOPS_TEST_GATE_TASK"]):
+            return
+        reached = Path(gate) / "reached"
+        if not reached.exists():
+            reached.with_suffix(".part").write_text(str(os.getpid()))
+            reached.with_suffix(".part").rename(reached)
+            while not (Path(gate) / "open").exists():
+                time.sleep(0.01)
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
         self._record("ok", result)
