@@ -11,6 +11,7 @@ redis-py connects and logs in; from then on this speaks RESP2 on its socket.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 import typing as t
@@ -61,6 +62,9 @@ def replies_in(section: Section, count: int) -> list[Reply]:
     """The ``count`` replies of a section, errors among them."""
     if isinstance(section, list):
         return section
+    if section.startswith(b":"):
+        with contextlib.suppress(ValueError):  # something else among the numbers
+            return _counted([int(number) for number in section[1:].split(b"\r\n:")], count)
     reader = reply_reader()
     replies: list[Reply] = []
     for start in range(0, len(section), _RECEIVE_BYTES):
@@ -69,6 +73,10 @@ def replies_in(section: Section, count: int) -> list[Reply]:
         while reply is not False:
             replies.append(reply)
             reply = reader.gets()
+    return _counted(replies, count)
+
+
+def _counted(replies: list[Reply], count: int) -> list[Reply]:
     if len(replies) != count:
         raise BadReply(f"{len(replies)} replies to {count} commands")
     return replies

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
+import resource
 import statistics
 import sys
 import typing as t
@@ -40,15 +42,44 @@ def result_of(module: str, params: dict[str, t.Any]) -> dict[str, t.Any]:
     return result
 
 
-def one_round(path: Path, source: Server, target: Server) -> tuple[float, float, float, int]:
-    """Seconds of the import, of the comparisons ``meta`` and ``full``, and the number of keys."""
+def processor_time(server: Server) -> float:
+    """Seconds that a server has worked."""
+    fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def children_time() -> float:
+    """Seconds that the modules have worked that were run up to now."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+class Round(t.NamedTuple):
+    """Seconds of the import and of the comparisons, the processor time of ``full``, and the number of keys."""
+
+    imported: float
+    meta: float
+    full: float
+    source_cpu: float
+    target_cpu: float
+    client_cpu: float
+    keys: int
+
+
+def one_round(path: Path, source: Server, target: Server) -> Round:
     for server in (source, target):
         server.client().flushall()
         imported = result_of("aof_import", {**server.login(), "path": str(path), "aof_base_size": path.stat().st_size})
     login = {**target.login(), "source": source.login()}
-    meta, full = (result_of("keyspace_compare", {**login, "mode": mode}) for mode in ("meta", "full"))
+    meta = result_of("keyspace_compare", {**login, "mode": "meta"})
+    before = processor_time(source), processor_time(target), children_time()
+    full = result_of("keyspace_compare", {**login, "mode": "full"})
+    after = processor_time(source), processor_time(target), children_time()
     assert meta["equal"] and full["equal"], full["summary"]
-    return imported["elapsed"], meta["elapsed"], full["elapsed"], full["compared"]
+    source_cpu, target_cpu, client_cpu = (end - start for start, end in zip(before, after))
+    return Round(
+        imported["elapsed"], meta["elapsed"], full["elapsed"], source_cpu, target_cpu, client_cpu, full["compared"]
+    )
 
 
 def main() -> None:
@@ -64,11 +95,12 @@ def main() -> None:
             path = generated(kind, int(KEYS[kind] * options.scale))
             ratios = []
             for _round in range(options.rounds):
-                imported, meta, full, keys = one_round(path, source, target)
-                ratios.append(full / imported)
+                took = one_round(path, source, target)
+                ratios.append(took.full / took.imported)
                 print(
-                    f"{kind}: {keys} keys, import {imported:.1f} s, meta {meta:.1f} s, full {full:.1f} s "
-                    f"({keys / full:,.0f} keys/s), full/import {ratios[-1]:.2f}",
+                    f"{kind}: {took.keys} keys, import {took.imported:.1f} s, meta {took.meta:.1f} s, full {took.full:.1f} s "
+                    f"({took.keys / took.full:,.0f} keys/s; processor time: source {took.source_cpu:.1f} s, target "
+                    f"{took.target_cpu:.1f} s, client {took.client_cpu:.1f} s), full/import {ratios[-1]:.2f}",
                     flush=True,
                 )
             print(f"{kind}: median of full/import {statistics.median(ratios):.2f}")
