@@ -25,7 +25,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import Conne
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._replies import without_values
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply
-from ansible_collections.redisops.tair.plugins.module_utils._target import describe_target
+from ansible_collections.redisops.tair.plugins.module_utils._target import Target
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 
 Kind = t.Literal["command", "syntax", "database", "permission"]
@@ -63,9 +63,8 @@ class Verdict:
     unchecked: tuple[str, ...]
 
 
-def judge(tally: Tally, endpoint: Endpoint) -> Verdict:
+def judge(tally: Tally, endpoint: Endpoint, target: Target) -> Verdict:
     """Ask the target. Raises :class:`ConnectError`, :class:`ReplyError`, :class:`TargetStateError`."""
-    target = describe_target(endpoint)
     refused: list[Refusal] = []
     unchecked: list[str] = []
     questions = _Questions(endpoint)

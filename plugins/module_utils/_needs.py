@@ -15,9 +15,10 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import Ta
 from ansible_collections.redisops.tair.plugins.module_utils._compat import Verdict, judge
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
+from ansible_collections.redisops.tair.plugins.module_utils._target import Target
 
 
-def judge_examples(examples: t.Iterable[str], endpoint: Endpoint) -> Verdict:
+def judge_examples(examples: t.Iterable[str], endpoint: Endpoint, target: Target) -> Verdict:
     """``examples``: commands as they are typed, without quotes. Raises what :func:`judge` raises."""
     commands = [example.encode().split() for example in examples if example.split()]
     encoded = [encode(command) for command in commands]
@@ -25,4 +26,4 @@ def judge_examples(examples: t.Iterable[str], endpoint: Endpoint) -> Verdict:
     tally = Tally()
     tally.begin("")
     tally.block(Block(0, len(data), data, commands, [len(one) for one in encoded]), rewritten=False)
-    return judge(tally, endpoint)
+    return judge(tally, endpoint, target)

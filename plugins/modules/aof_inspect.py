@@ -282,6 +282,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._argspec import Resu
 from ansible_collections.redisops.tair.plugins.module_utils._compat import Refusal, judge
 from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.plugins.module_utils._target import describe_target
 
 
 def place_of(place: Place | None) -> Result | None:
@@ -345,7 +346,7 @@ def inspect_(module: AnsibleModule) -> Result:
     verdict = None
     if params["login_host"] or params["login_unix_socket"]:
         endpoint = Endpoint.from_params({**params, "login_host": params["login_host"] or "localhost"})
-        verdict = judge(inspection.tally, endpoint)
+        verdict = judge(inspection.tally, endpoint, describe_target(endpoint))
     return {
         "changed": False,
         "files": files,

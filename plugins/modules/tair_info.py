@@ -210,7 +210,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._target import descr
 def describe(module: AnsibleModule) -> Result:
     endpoint = Endpoint.from_params(module.params)
     target = describe_target(endpoint)
-    verdict = judge_examples(module.params["commands"], endpoint) if module.params["commands"] else None
+    verdict = judge_examples(module.params["commands"], endpoint, target) if module.params["commands"] else None
     return {
         "changed": False,
         "version": target.version,
