@@ -12,16 +12,12 @@ import typing as t
 
 from ansible_collections.redisops.tair.plugins.module_utils._contents import look_at_contents
 from ansible_collections.redisops.tair.plugins.module_utils._host_memory import host_memory
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, server_facts
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, ServerFacts
 from ansible_collections.redisops.tair.plugins.module_utils._source import loaded_modules
 
-if t.TYPE_CHECKING:
-    import redis
 
-
-def describe_condition(client: redis.Redis, endpoint: Endpoint, *, here: bool) -> dict[str, t.Any]:
+def describe_condition(endpoint: Endpoint, facts: ServerFacts, *, here: bool) -> dict[str, t.Any]:
     """What ``aof_info`` returns beside the AOF itself. ``here``: whether this process may run on the server's host."""
-    facts = server_facts(client, endpoint)
     contents = look_at_contents(endpoint, facts, loaded_modules(facts))
     return {
         "last_save_ok": facts.info.get("rdb_last_bgsave_status", "ok") == "ok",

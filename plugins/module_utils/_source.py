@@ -29,7 +29,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     Endpoint,
     ServerFacts,
     config_get,
-    server_facts,
 )
 
 if t.TYPE_CHECKING:
@@ -204,9 +203,8 @@ def free_bytes(location: Location) -> int | None:
         return None
 
 
-def describe_source(client: redis.Redis, endpoint: Endpoint, files: Files = FILES_AS_TOLD) -> dict[str, t.Any]:
+def describe_source(client: redis.Redis, endpoint: Endpoint, facts: ServerFacts, files: Files) -> dict[str, t.Any]:
     """What ``aof_info`` returns. Refuses nothing: what CONFIG or the file system do not let us see is None."""
-    facts = server_facts(client, endpoint)
     persistence = Persistence.from_info(facts.info)
     location: Location | None = None
     preamble: str | None = None

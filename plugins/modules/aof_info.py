@@ -296,7 +296,7 @@ rewrite_writes:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, source_spec
 from ansible_collections.redisops.tair.plugins.module_utils._condition import describe_condition
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._source import Files, describe_source
 
 
@@ -304,10 +304,11 @@ def describe(module: AnsibleModule) -> Result:
     endpoint = Endpoint.from_params(module.params)
     files = Files(module.params["data_dir"] or "", here=module.params["via"] == "host")
     client = connect(endpoint, allow_misconf=True)
+    facts = server_facts(client, endpoint)
     return {
         "changed": False,
-        **describe_source(client, endpoint, files),
-        **describe_condition(client, endpoint, here=files.here),
+        **describe_source(client, endpoint, facts, files),
+        **describe_condition(endpoint, facts, here=files.here),
     }
 
 

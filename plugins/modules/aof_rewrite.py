@@ -137,7 +137,7 @@ proof:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, source_spec
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._rewrite import Rewriter
 from ansible_collections.redisops.tair.plugins.module_utils._source import Files, describe_source, files_as_dicts
 
@@ -147,7 +147,7 @@ def rewrite(module: AnsibleModule) -> Result:
     client = connect(endpoint, allow_misconf=True)
     files = Files(module.params["data_dir"] or "", here=module.params["via"] == "host")
     if module.check_mode:
-        now = describe_source(client, endpoint, files)
+        now = describe_source(client, endpoint, server_facts(client, endpoint), files)
         kept = {name: now[name] for name in ("aof_path", "files", "size", "base_size")}
         return {"changed": True, "elapsed": 0.0, "format": None, "proof": None, **kept}
     done = Rewriter(client, endpoint, files, timeout=module.params["timeout"]).run(module.params["expect"])
