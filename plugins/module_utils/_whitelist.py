@@ -11,6 +11,7 @@ By Alibaba Cloud's own SDK and its own chain of credentials, in a group that nob
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 import time
@@ -18,9 +19,10 @@ import traceback
 import typing as t
 from dataclasses import dataclass
 
+from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.redisops.tair.plugins.module_utils._errors import MissingLibraryError, TairError
 
-SDK_IMPORT_ERROR: str | None = None
+_SDK_IMPORT_ERROR: str | None = None
 try:
     from alibabacloud_credentials.client import Client as Credentials
     from alibabacloud_r_kvstore20150101 import models
@@ -29,9 +31,9 @@ try:
     from darabonba.policy.retry import RetryOptions
     from darabonba.runtime import RuntimeOptions
 except ImportError:
-    SDK_IMPORT_ERROR = traceback.format_exc()
+    _SDK_IMPORT_ERROR = traceback.format_exc()
 
-SDK = "alibabacloud-r-kvstore20150101"
+_SDK = "alibabacloud-r-kvstore20150101"
 DEFAULT_GROUP = "redisops_tair"
 
 #: As the console asks for it: 2 to 32 characters.
@@ -90,8 +92,10 @@ class Whitelist:
     """The whitelist of one instance. ``endpoint`` may begin with ``http://``; without it the SDK knows the region's."""
 
     def __init__(self, instance_id: str, region: str, endpoint: str, timeout: float) -> None:
-        if SDK_IMPORT_ERROR:
-            raise MissingLibraryError(f"The Python library {SDK} is not there")
+        if _SDK_IMPORT_ERROR:
+            raise MissingLibraryError(
+                missing_required_lib(_SDK, reason="to change a whitelist"), exception=_SDK_IMPORT_ERROR
+            )
         self.instance_id = instance_id
         self.timeout = timeout
         protocol, _separator, address = endpoint.rpartition("://")
@@ -110,15 +114,14 @@ class Whitelist:
                 ],
             }
         )
-        with_credentials = self._calling("find credentials for")
-        with with_credentials:
+        with _calling(f"find credentials for {self.instance_id}"):
             config.credential = Credentials()
             config.credential.get_credential()
         self._client = Client(config)
 
     def addresses(self, group: str) -> list[str] | None:
         """What the group has; None where there is no such group."""
-        with self._calling("read the whitelist of"):
+        with _calling(f"read the whitelist of {self.instance_id}"):
             answer = self._client.describe_security_ips_with_options(
                 models.DescribeSecurityIpsRequest(instance_id=self.instance_id), self._runtime
             )
@@ -148,7 +151,7 @@ class Whitelist:
 
     def _modify(self, group: str, addresses: list[str], mode: str) -> None:
         self._wait()
-        with self._calling("change the whitelist of"):
+        with _calling(f"change the whitelist of {self.instance_id}"):
             self._client.modify_security_ips_with_options(
                 models.ModifySecurityIpsRequest(
                     instance_id=self.instance_id,
@@ -175,7 +178,7 @@ class Whitelist:
             time.sleep(_POLL_SECONDS)
 
     def _status(self) -> str:
-        with self._calling("read the state of"):
+        with _calling(f"read the state of {self.instance_id}"):
             answer = self._client.describe_instances_with_options(
                 models.DescribeInstancesRequest(instance_ids=self.instance_id), self._runtime
             )
@@ -184,22 +187,13 @@ class Whitelist:
             return str(instance.instance_status)
         raise WhitelistError(f"There is no instance {self.instance_id}", todo=_todo("InvalidInstanceId"))
 
-    def _calling(self, what: str) -> _Calling:
-        return _Calling(f"Can't {what} {self.instance_id}")
 
-
-class _Calling:
-    """Turns what the SDK raises into an error for people."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: t.Any, exc: BaseException | None, _traceback: t.Any) -> None:
-        if not isinstance(exc, Exception):
-            return
+@contextlib.contextmanager
+def _calling(what: str) -> t.Iterator[None]:
+    """Turns what the SDK raises into an error for people; ``what`` says what can't be done then."""
+    try:
+        yield
+    except Exception as exc:
         cause = getattr(exc, "inner_exception", None) or exc
         code = str(getattr(cause, "code", None) or type(cause).__name__)
         message = str(getattr(cause, "message", None) or cause).strip()
@@ -207,7 +201,7 @@ class _Calling:
         todo = _todo(code)
         if type(cause).__name__ == "CredentialException":
             todo = "Give credentials as the SDK looks for them: environment, profile, or the role of this machine"
-        raise WhitelistError(f"{self.what}: {shown}", todo=todo) from exc
+        raise WhitelistError(f"Can't {what}: {shown}", todo=todo) from exc
 
 
 def _todo(code: str) -> str:

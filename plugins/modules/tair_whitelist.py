@@ -112,12 +112,10 @@ addresses:
   sample: [192.0.2.10]
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run
 from ansible_collections.redisops.tair.plugins.module_utils._whitelist import (
     DEFAULT_GROUP,
-    SDK,
-    SDK_IMPORT_ERROR,
     Whitelist,
     valid_addresses,
     valid_group,
@@ -159,8 +157,6 @@ def main() -> None:
         required_one_of=[["region", "endpoint"]],
         supports_check_mode=True,
     )
-    if SDK_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib(SDK, reason="to change a whitelist"), exception=SDK_IMPORT_ERROR)
     run(module, whitelist)
 
 
