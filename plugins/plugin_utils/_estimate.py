@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 _MB = 1_000_000
-#: Bytes and keys a second, about half of what 2 cores reached with everything on one machine (main README, "Speed").
+#: Bytes and keys a second. Cautious guesses: the import's is about half of what 2 cores reached (main README, "Speed").
 _REWRITE = (50 * _MB, 250_000)
 _TRANSFER = 40 * _MB
 _IMPORT = (40 * _MB, 200_000)
@@ -36,13 +36,12 @@ def estimate(
     fetched = size / _TRANSFER if transfer == "fetch" else 0.0
     if transfer == "fetch":
         assumptions.append(f"transfer: {_rate(_TRANSFER, None)} (assumed)")
-    imported = _slower(size, keys, min(_IMPORT[0], bandwidth or _IMPORT[0]), _IMPORT[1]) + keys / _IN_FLIGHT * trip
+    imported = _slower(size, keys, _at_most(_IMPORT[0], bandwidth), _IMPORT[1]) + keys / _IN_FLIGHT * trip
     assumptions.append(f"import: {_rate(*_IMPORT)} (assumed), {_line(bandwidth, target.get('round_trip_ms'))}")
     speed, pace = _COMPARE[verify]
     compared = 0.0
     if pace:
-        compared = _slower(size if speed else 0, keys, min(speed or _MB, bandwidth or _MB * 1000), pace)
-        compared += keys / _IN_FLIGHT * trip
+        compared = _slower(size, keys, _at_most(speed, bandwidth), pace) + keys / _IN_FLIGHT * trip
         assumptions.append(f"comparison ({verify}): {_rate(speed, pace)} (assumed)")
     assumptions.append(f"{_ANSIBLE} s for Ansible itself; writes that go on meanwhile are not counted")
 
@@ -75,8 +74,13 @@ def _size(source: t.Mapping[str, t.Any]) -> tuple[int, str]:
     return int(source["used_memory_dataset"]), "the memory that the source's data takes (an AOF is mostly smaller)"
 
 
-def _slower(size: int, keys: int, bytes_a_second: float, keys_a_second: int) -> float:
-    return max(size / bytes_a_second, keys / keys_a_second)
+def _at_most(speed: int | None, bandwidth: int | None) -> int | None:
+    return min(speed, bandwidth) if speed and bandwidth else speed
+
+
+def _slower(size: int, keys: int, speed: int | None, pace: int) -> float:
+    """Seconds, by bytes and by keys a second; no ``speed`` where the size does not matter."""
+    return max(size / speed if speed else 0.0, keys / pace)
 
 
 def _rate(speed: int | None, pace: int | None) -> str:
