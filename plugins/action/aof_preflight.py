@@ -48,8 +48,7 @@ def _told(findings: list[dict[str, str]], severity: str) -> list[str]:
 
 def _report(options: Values) -> Values:
     source, target = options["source"], options["target"]
-    looked = "keyspace" in source and "keyspace" in target
-    needed = estimate(source, target, transfer=options["transfer"], verify=options["verify"]) if looked else None
+    estimated = "keyspace" in source and "keyspace" in target and not options["done"]
     return {
         "findings": [
             {name: str(one.get(name, "")).strip() for name in ("id", "severity", "side", "what", "todo")}
@@ -65,6 +64,8 @@ def _report(options: Values) -> Values:
             "address": options["target_address"],
             **{name: target[name] for name in _OF_SERVER if name in target},
         },
-        "estimate": None if options["done"] else needed,
+        "estimate": estimate(source, target, transfer=options["transfer"], verify=options["verify"])
+        if estimated
+        else None,
         "done": options["done"],
     }

@@ -354,8 +354,9 @@ def compare(module: AnsibleModule) -> Result:
     report = compare_keyspaces(source, target, options)
     for warning in report.warnings:
         module.warn(warning)
+    would_repair = params["repair"] and module.check_mode
     result: Result = {
-        "changed": report.repaired > 0,
+        "changed": bool(report.repaired or (would_repair and report.missing + report.mismatched)),
         "equal": report.equal,
         "summary": summary(report, options, source, target),
         "compared": report.compared,
@@ -367,8 +368,6 @@ def compare(module: AnsibleModule) -> Result:
         "databases": [asdict(database) for database in report.databases],
         "elapsed": report.elapsed,
     }
-    if params["repair"] and module.check_mode:
-        result["changed"] = report.missing + report.mismatched > 0
     if params["fail_on_difference"] and not report.equal:
         module.fail_json(msg=result["summary"], **result)
     return result

@@ -66,7 +66,7 @@ class StreamLook:
         (source, source_groups, source_entries), (target, target_groups, target_entries) = answer
         difference = _counters_difference(as_map(source), as_map(target))
         difference = difference or (yield from self._entries(source_entries, target_entries))
-        return difference or (yield from self._groups(by_name(source_groups), by_name(target_groups)))
+        return difference or (yield from self._groups(_by_name(source_groups), _by_name(target_groups)))
 
     def _entries(self, a: list[t.Any], b: list[t.Any]) -> Look[Difference]:
         """``a`` and ``b``: the first piece of either side."""
@@ -102,7 +102,7 @@ class StreamLook:
         pending[0].turn(now, page)
         pending[1].turn(target_now, target_page)
         facts = yield from self._pending(*pending)
-        return facts or _consumers_difference(by_name(consumers), by_name(target_consumers))
+        return facts or _consumers_difference(_by_name(consumers), _by_name(target_consumers))
 
     def _pending(self, source: _PendingReader, target: _PendingReader) -> Look[Facts]:
         """A pending entry whose stream entry was deleted is not missed: no rewrite keeps it, and nobody can read it."""
@@ -214,7 +214,7 @@ def after(entry: bytes) -> bytes | None:
     return b"%d-0" % (first + 1) if first < _LARGEST else None
 
 
-def by_name(groups: list[list[t.Any]]) -> dict[bytes, Map]:
+def _by_name(groups: list[list[t.Any]]) -> dict[bytes, Map]:
     return {group[b"name"]: group for group in map(as_map, groups)}
 
 
