@@ -21,11 +21,13 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.importer imp
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options, Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
-from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, encode
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 from ansible_collections.redisops.tair.tests.support.refusing_proxy import RefusingProxy
 from ansible_collections.redisops.tair.tests.support.servers import Server
+from ansible_collections.redisops.tair.tests.support.small_aof import SELECT, assert_complete, lists_and_strings
 
 StartServer = t.Callable[..., Server]
+LISTS = 2000
 RATE = 1_000_000  # bytes a second: the import takes as long as what is done to its target
 
 both_ways = pytest.mark.parametrize("base", [False, True], ids=["transactions", "plain"])
@@ -35,12 +37,7 @@ both_ways = pytest.mark.parametrize("base", [False, True], ids=["transactions", 
 def aof(tmp_path: Path) -> Path:
     """2.4 MB: lists, whose length tells what came twice, and strings."""
     path = tmp_path / "appendonly.aof"
-    items = [
-        encode([b"RPUSH", b"list:%d" % number, *[b"%d:%d" % (number, item) + b"x" * 90 for item in range(10)]])
-        + encode([b"SET", b"key:%d" % number, b"y" * 90])
-        for number in range(2000)
-    ]
-    path.write_bytes(encode([b"SELECT", b"0"]) + b"".join(items))
+    path.write_bytes(SELECT + b"".join(lists_and_strings(LISTS)))
     return path
 
 
@@ -64,12 +61,6 @@ def imported(
             Options(batch_bytes=8192, window_bytes=65536, **options),
             report=report,
         )
-
-
-def assert_complete(client: redis.Redis) -> None:
-    assert client.dbsize() == 4000
-    for number in range(2000):
-        assert client.lrange(f"list:{number}", 0, -1) == [b"%d:%d" % (number, item) + b"x" * 90 for item in range(10)]
 
 
 def wait_for(happened: t.Callable[[], bool]) -> None:
@@ -100,7 +91,7 @@ def test_a_switch_over_of_the_target_is_waited_out(start_server: StartServer, ao
 
     outcome = imported(aof, target.port, base=base, once=become_a_replica, rate_limit=RATE)
     assert outcome.reconnects >= 1 and outcome.errors.count == 0
-    assert_complete(client)
+    assert_complete(client, LISTS)
 
 
 @both_ways
@@ -121,7 +112,7 @@ def test_a_target_without_a_free_connection_is_waited_for(start_server: StartSer
 
     outcome = imported(aof, target.port, base=base, once=cut_and_shut_out, rate_limit=RATE)
     assert outcome.reconnects >= 2
-    assert_complete(control)
+    assert_complete(control, LISTS)
 
 
 def target_stats(client: redis.Redis) -> dict[str, t.Any]:
@@ -151,7 +142,7 @@ def test_a_target_that_can_not_save_stops_the_import_which_goes_on_when_it_can(
     wait_for(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "ok")
     outcome = imported(aof, target.port, base=base)
     assert outcome.resumed_from is not None
-    assert_complete(client)
+    assert_complete(client, LISTS)
 
 
 def test_a_proxy_that_takes_few_commands_at_once_is_sent_fewer(start_server: StartServer, aof: Path) -> None:
@@ -159,7 +150,7 @@ def test_a_proxy_that_takes_few_commands_at_once_is_sent_fewer(start_server: Sta
     with RefusingProxy(target.port, lambda pending, _command: pending > 40) as proxy:
         outcome = imported(aof, proxy.port, base=True)
     assert proxy.refused and outcome.errors.count == 0
-    assert_complete(target.client())
+    assert_complete(target.client(), LISTS)
 
 
 def is_list_700(_pending: int, command: Command) -> bool:

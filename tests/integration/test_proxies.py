@@ -11,7 +11,6 @@ import typing as t
 from pathlib import Path
 
 import pytest
-import redis
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
@@ -19,9 +18,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.importer imp
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options, Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
-from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 from ansible_collections.redisops.tair.tests.support.proxies import Envoy, Haproxy, RealProxy, Twemproxy
 from ansible_collections.redisops.tair.tests.support.servers import Server
+from ansible_collections.redisops.tair.tests.support.small_aof import SELECT, assert_complete, lists_and_strings
 
 Result = t.Dict[str, t.Any]
 StartServer = t.Callable[..., Server]
@@ -47,12 +46,7 @@ class Aof(t.NamedTuple):
 def aof(tmp_path: Path) -> Aof:
     """1.8 MB, the first half of which a rewrite has written: lists, whose length tells what came twice, and strings."""
     path = tmp_path / "appendonly.aof"
-    items = [
-        encode([b"RPUSH", b"list:%d" % number, *[b"%d:%d" % (number, item) + b"x" * 90 for item in range(10)]])
-        + encode([b"SET", b"key:%d" % number, b"y" * 90])
-        for number in range(LISTS)
-    ]
-    items.insert(0, encode([b"SELECT", b"0"]))
+    items = [SELECT, *lists_and_strings(LISTS)]
     path.write_bytes(b"".join(items))
     return Aof(path, sum(map(len, items[: LISTS // 2])))
 
@@ -73,13 +67,6 @@ def imported(aof: Aof, port: int, *, once: t.Callable[[], None] = lambda: None, 
             Options(batch_bytes=8192, window_bytes=65536, **options),
             report=report,
         )
-
-
-def assert_complete(*clients: redis.Redis) -> None:
-    """Every list and string is in one of the servers, in full and once."""
-    assert sum(client.dbsize() for client in clients) == 2 * LISTS
-    lengths = [client.llen(key) for client in clients for key in client.scan_iter("list:*", count=1000)]
-    assert lengths == [10] * LISTS
 
 
 def test_haproxy_is_the_server_behind_it(start_server: StartServer, run_module: RunModule, enter: Enter) -> None:
@@ -103,7 +90,7 @@ def test_an_import_survives_a_load_balancer_that_is_restarted(
     outcome = imported(aof, proxy.port, once=restart, rate_limit=500_000)
 
     assert outcome.reconnects >= 2 and outcome.errors.count == 0
-    assert_complete(target.client())
+    assert_complete(target.client(), LISTS)
 
 
 def test_a_load_balancer_that_turns_to_another_server_is_noticed(

@@ -57,7 +57,7 @@ class RealProxy:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def start(self) -> None:
-        """Start it and wait until it answers PING through a server."""
+        """Start it and wait until a server answers through it."""
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent
