@@ -125,15 +125,22 @@ def test_a_transaction_that_was_begun_before_is_not_executed(
 def test_what_expires_and_what_pfcount_keeps_is_all_that_comes_into_the_aof(
     any_build: Build, start_server: StartServer, fence: RunModule, run_module: RunModule
 ) -> None:
-    server = start_server(any_build, {"appendonly": "yes", "appendfsync": "always", "aof-use-rdb-preamble": "no"})
+    config = {"appendonly": "yes", "appendfsync": "always", "aof-use-rdb-preamble": "no"}
+    if any_build.layout == "multi":
+        config["enable-debug-command"] = "yes"  # 6.2 always lets it
+    server = start_server(any_build, config)
     server.client().bgrewriteaof()
     server.wait_for_rewrite()
     server.client().pfadd("visitors", *range(100))
-    server.client().set("short", 1, px=1500)
+    server.client().execute_command(
+        "DEBUG", "SET-ACTIVE-EXPIRE", "0"
+    )  # it is to go behind the fence, however long that takes
+    server.client().set("short", 1, px=1)
     assert fence(server, method="min-replicas")["changed"]
     before = run_module("aof_inspect", {"path": str(server.aof_path())})["commands"]
     assert stopped(server, "SET", "key", "value")
     server.client().pfcount("visitors")
+    server.client().execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "1")
     wait_until(lambda: server.client().dbsize() == 1)
     after = run_module("aof_inspect", {"path": str(server.aof_path())})["commands"]
     new = sorted(name for name in after if after[name] != before.get(name))
