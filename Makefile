@@ -38,15 +38,16 @@ test: $(VENV)/test.stamp link packages ## Format, types, unit and integration te
 lint: $(VENV)/test.stamp link ## Format, types, and the rules for Ansible content
 	@$(MAKE) style types
 	cd $(CACHE)/collections/$(COLLECTION) && ANSIBLE_HOME=$(CACHE)/ansible ANSIBLE_COLLECTIONS_PATH=$(CACHE)/collections \
-		PATH=$(BIN):$$PATH ansible-lint --offline --profile production galaxy.yml meta plugins roles playbooks
+		PATH=$(BIN):$$PATH ansible-lint --offline --profile production galaxy.yml meta plugins roles playbooks examples
 
 .PHONY: bench
-bench: $(VENV)/demo.stamp link packages ## Time import, fetch, comparison, inspection and downtime beside their peers: an hour
+bench: $(VENV)/demo.stamp link packages ## Time import, fetch, comparison, inspection and downtime beside their peers, and a fleet: an hour
 	$(BIN)/python tests/bench/import_speed.py
 	$(BIN)/python tests/bench/fetch.py
 	$(BIN)/python tests/bench/compare_speed.py
 	$(BIN)/python tests/bench/inspect_speed.py
 	$(BIN)/python tests/bench/downtime.py
+	$(BIN)/python tests/bench/fleet.py
 
 .PHONY: build
 build: $(VENV)/demo.stamp ## The collection as a file for ansible-galaxy collection install

@@ -26,6 +26,8 @@ from ansible_collections.redisops.tair.tests.support.servers import Server
 
 SHIPPED = {"CHANGELOG.md", "FILES.json", "LICENSES", "MANIFEST.json", "README.md", "REUSE.toml"} | {
     "changelogs",
+    "docs",
+    "examples",
     "meta",
     "playbooks",
     "plugins",

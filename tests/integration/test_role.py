@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ansible_collections.redisops.tair.tests.support.ansible_cli import run_playbook
 from ansible_collections.redisops.tair.tests.support.migration import Migration, message
 from ansible_collections.redisops.tair.tests.support.paths import CHECKOUT
 from ansible_collections.redisops.tair.tests.support.processes import descendants
@@ -309,52 +308,6 @@ def test_no_password_is_printed_however_much_is_printed(make_migration: MakeMigr
     for file in migration.artifacts.rglob("*"):
         if file.is_file():
             assert b"s3cret" not in file.read_bytes(), file
-
-
-# ---------------------------------------------------------------------------------------------------- fleets
-
-
-def test_a_host_that_fails_does_not_stop_the_others_of_its_batch_but_the_next_batch(
-    make_migration: MakeMigration,
-) -> None:
-    good, last = make_migration(), make_migration()
-    bad = make_migration()
-    bad.target.client().set("a stranger", 1)
-    hosts = {"bad": bad.host(), "good": good.host(), "last": last.host()}
-
-    run = run_playbook("redisops.tair.migrate", hosts, extra_vars={"aof_migrate_serial": 2})
-
-    assert run.returncode == 2
-    assert good.differences() == [] and good.settings()["appendonly"] == "no"
-    assert run.stats["good"]["failures"] == 0
-    assert "Not begun, as hosts before this one have failed: bad." in run.failures()[-1]["result"]["msg"]
-    assert last.target.client().info("keyspace") == {} and not last.artifacts.joinpath("last").exists()
-
-
-def test_failures_below_the_limit_do_not_stop_the_fleet(make_migration: MakeMigration) -> None:
-    good, last = make_migration(), make_migration()
-    bad = make_migration()
-    bad.target.client().set("a stranger", 1)
-    hosts = {
-        name: migration.host(aof_migrate_max_fail_percentage=40)
-        for name, migration in {"bad": bad, "good": good, "last": last}.items()
-    }
-
-    run = run_playbook("redisops.tair.migrate", hosts, extra_vars={"aof_migrate_serial": 2})
-
-    assert run.returncode == 2
-    assert good.differences() == [] and last.differences() == []
-
-
-def test_limit_leaves_the_other_hosts_alone(make_migration: MakeMigration) -> None:
-    one, other = make_migration(), make_migration()
-
-    run = run_playbook(
-        "redisops.tair.migrate", {"one": one.host(), "other": other.host()}, arguments=["--limit", "one"]
-    )
-
-    assert run.returncode == 0, run.output
-    assert one.differences() == [] and list(run.stats) == ["one"]
 
 
 # ---------------------------------------------------------------------------------------------------- killed runs

@@ -86,7 +86,7 @@ class PlaybookRun:
     output: str
     """Everything it printed."""
     events: list[Vars]
-    """``outcome`` (ok, failed, ignored, skipped, unreachable), ``host``, ``task``, ``action``, ``result`` of every task."""
+    """``outcome`` (ok, failed, ignored, skipped, unreachable), ``host``, ``task``, ``action``, ``result``, ``start``, ``end`` of every task."""
     stats: dict[str, dict[str, int]]
     """Per host: ``ok``, ``changed``, ``failures``, ``unreachable``, ``rescued`` and so on."""
 

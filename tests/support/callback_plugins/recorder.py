@@ -33,6 +33,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     CALLBACK_NAME = "recorder"
     CALLBACK_NEEDS_ENABLED = True
 
+    def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._started: dict[str, float] = {}
+
     def v2_playbook_on_task_start(self, task: t.Any, is_conditional: bool) -> None:
         gate = os.environ.get("REDISOPS_TEST_GATE")
         if not gate or not task.get_name().endswith(os.environ["REDISOPS_TEST_GATE_TASK"]):
@@ -43,6 +47,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             reached.with_suffix(".part").rename(reached)
             while not (Path(gate) / "open").exists():
                 time.sleep(0.01)
+
+    def v2_runner_on_start(self, host: t.Any, task: t.Any) -> None:
+        self._started[host.get_name()] = time.time()
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
         self._record("ok", result)
@@ -73,6 +80,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
                 "task": task.get_name(),
                 "action": str(task.action),
                 "result": result,
+                "start": self._started.get(host.get_name()),
+                "end": time.time(),
             }
         )
 

@@ -1,0 +1,197 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What one command does with a fleet: who is stopped by whose failure, what runs at once, what a second try takes up."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, run_playbook
+from ansible_collections.redisops.tair.tests.support.dataset import fill
+from ansible_collections.redisops.tair.tests.support.migration import Migration
+from ansible_collections.redisops.tair.tests.support.servers import Server, build
+
+MakeMigration = t.Callable[..., Migration]
+
+#: A host with the default settings takes so many tasks, validation of the arguments included.
+MOST_TASKS = 25
+
+
+def migrate(fleet: dict[str, Migration], *, serial: int = 5, **options: t.Any) -> PlaybookRun:
+    hosts = {name: migration.host() for name, migration in fleet.items()}
+    return run_playbook("redisops.tair.migrate", hosts, extra_vars={"aof_migrate_serial": serial}, **options)
+
+
+@pytest.fixture
+def broken(make_migration: MakeMigration) -> t.Callable[..., Migration]:
+    """A migration that fails after the import has begun, when the source's settings have been changed."""
+
+    def make(**variables: t.Any) -> Migration:
+        migration = make_migration(aof_migrate_if_target_not_empty="append", **variables)
+        migration.source.client().rpush("list", "a", "b")
+        migration.target.client().rpush("list", "already there")
+        return migration
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def runs_with_throttle(tmp_path_factory: pytest.TempPathFactory) -> dict[int, PlaybookRun]:
+    """Two migrations of three hosts with three forks: with no throttle (0), and one at a time (1)."""
+    runs = {}
+    for throttle in (0, 1):
+        with contextlib.ExitStack() as stack:
+            hosts = {}
+            for number in range(3):
+                source, target = (stack.enter_context(Server(build("redis-7.0.15"))) for _side in range(2))
+                fill(source.host, source.port, keys=500)
+                hosts[f"host{number}"] = Migration(
+                    source, target, tmp_path_factory.mktemp("artifacts"), {"aof_migrate_throttle": throttle}
+                ).host()
+            runs[throttle] = run_playbook("redisops.tair.migrate", hosts, arguments=["--forks", "3"])
+        assert runs[throttle].returncode == 0, runs[throttle].output
+    return runs
+
+
+def test_a_host_that_fails_is_put_back_and_stops_no_other(
+    make_migration: MakeMigration, broken: t.Callable[..., Migration]
+) -> None:
+    fleet = {"bad": broken(), "one": make_migration(), "two": make_migration(), "three": make_migration()}
+    settings = fleet["bad"].settings()
+
+    run = migrate(fleet, serial=1)
+
+    assert run.returncode == 2, run.output
+    assert [name for name in fleet if fleet[name].differences()] == ["bad"]
+    assert fleet["bad"].settings() == settings
+    assert [name for name in fleet if run.stats[name]["failures"]] == ["bad"]
+    told = run.failures()[-1]
+    assert told["host"] == "bad" and "1 mismatched" in told["result"]["msg"]
+
+
+def test_a_host_that_can_not_be_reached_stops_no_other(make_migration: MakeMigration, tmp_path: Path) -> None:
+    good = make_migration()
+    gone = good.host(
+        ansible_connection="ssh", ansible_host="127.0.0.1", ansible_port=1, aof_migrate_artifacts_dir=str(tmp_path)
+    )
+
+    run = run_playbook(
+        "redisops.tair.migrate", {"gone": gone, "good": good.host()}, extra_vars={"aof_migrate_serial": 1}
+    )
+
+    assert run.returncode == 2, run.output
+    assert good.differences() == [] and run.stats["good"]["failures"] == 0
+    assert run.stats["gone"]["failures"] == 1 and "127.0.0.1" in run.failures()[-1]["result"]["msg"]
+
+
+def test_the_retry_file_names_the_hosts_that_failed_and_no_other(
+    make_migration: MakeMigration, broken: t.Callable[..., Migration], tmp_path: Path
+) -> None:
+    fleet = {
+        "bad": broken(source_build="redis-6.2.14"),
+        "good": make_migration(),
+    }  # a source without functions: these outlive a flush
+    retry = {"ANSIBLE_RETRY_FILES_ENABLED": "true", "ANSIBLE_RETRY_FILES_SAVE_PATH": str(tmp_path)}
+
+    migrate(fleet, env=retry)
+    file = tmp_path / "migrate.retry"
+    names = file.read_text().split()
+    fleet["bad"].variables["aof_migrate_if_target_not_empty"] = "flush"
+    second = migrate(fleet, arguments=["--limit", f"@{file}"])
+
+    assert names == ["bad"]
+    assert second.returncode == 0, second.output
+    assert list(second.stats) == ["bad"] and fleet["bad"].differences() == []
+
+
+def test_when_asked_the_next_batch_is_not_begun_after_a_failure(
+    make_migration: MakeMigration, broken: t.Callable[..., Migration]
+) -> None:
+    asked = {"aof_migrate_max_fail_percentage": 0}
+    fleet = {"bad": broken(**asked), "good": make_migration(**asked), "last": make_migration(**asked)}
+
+    run = migrate(fleet, serial=2)
+
+    assert run.returncode == 2
+    assert fleet["good"].differences() == [] and run.stats["good"]["failures"] == 0
+    assert "Not begun, as hosts before this one have failed: bad." in run.failures()[-1]["result"]["msg"]
+    last = fleet["last"]
+    assert last.target.client().info("keyspace") == {} and not last.artifacts.joinpath("last").exists()
+
+
+def test_failures_below_the_limit_do_not_stop_the_fleet(
+    make_migration: MakeMigration, broken: t.Callable[..., Migration]
+) -> None:
+    asked = {"aof_migrate_max_fail_percentage": 40}
+    fleet = {"bad": broken(**asked), "good": make_migration(**asked), "last": make_migration(**asked)}
+
+    run = migrate(fleet, serial=2)
+
+    assert run.returncode == 2
+    assert fleet["good"].differences() == [] and fleet["last"].differences() == []
+
+
+def test_limit_leaves_the_other_hosts_alone(make_migration: MakeMigration) -> None:
+    fleet = {"one": make_migration(), "other": make_migration()}
+
+    run = migrate(fleet, arguments=["--limit", "one"])
+
+    assert run.returncode == 0, run.output
+    assert fleet["one"].differences() == [] and list(run.stats) == ["one"]
+
+
+def test_a_group_can_share_one_target(make_migration: MakeMigration, start_server: t.Callable[..., Server]) -> None:
+    """Each source brings keys of its own; the throttle keeps two imports from running into one target at once."""
+    target = start_server("redis-8.2.3", password="s3cret-of-the-target")
+    fleet = {name: make_migration(keys=0) for name in ("one", "two", "three")}
+    for name, migration in fleet.items():
+        migration.target = target
+        migration.variables = {"aof_migrate_if_target_not_empty": "append", "aof_migrate_throttle": 1}
+        for number in range(100):
+            migration.source.client().set(f"{name}:{number}", number)
+            migration.source.client(db=3).rpush(f"{name}:list", number)
+
+    run = migrate(fleet, arguments=["--forks", "3"])
+
+    assert run.returncode == 0, run.output
+    assert target.client().dbsize() == 300 and target.client(db=3).dbsize() == 3
+    assert target.client(db=3).lrange("two:list", 0, -1) == [str(number).encode() for number in range(100)]
+
+
+@pytest.mark.parametrize("step", ["Copy the AOF over SSH", "Pipe the AOF into the target", "Compare source and target"])
+def test_the_throttle_lets_one_host_wait_for_the_other(step: str, runs_with_throttle: dict[int, PlaybookRun]) -> None:
+    """Ansible tells when a task begins; how late it hears of the end is its own affair."""
+    spans = {}
+    for throttle, run in runs_with_throttle.items():
+        events = [event for event in run.events if event["task"].endswith(step)]
+        starts = sorted(event["start"] for event in events)
+        assert len(starts) == 3
+        spans[throttle] = starts[-1] - starts[0]
+        if throttle:
+            assert spans[throttle] >= sum(sorted(event["result"]["elapsed"] for event in events)[:2])
+    assert spans[0] < spans[1] / 2
+
+
+def test_a_host_takes_few_tasks(make_migration: MakeMigration) -> None:
+    run = make_migration().run()
+
+    assert run.returncode == 0, run.output
+    done = [event["task"] for event in run.events if event["outcome"] != "skipped"]
+    assert len(done) <= MOST_TASKS, done
+
+
+def test_a_workflow_is_told_of_every_host(make_migration: MakeMigration, broken: t.Callable[..., Migration]) -> None:
+    fleet = {"bad": broken(), "good": make_migration()}
+
+    run = migrate(fleet, env={"ANSIBLE_SHOW_CUSTOM_STATS": "true"})
+
+    told = re.search(r"RUN: (\{.*\})", run.output)
+    assert told is not None, run.output
+    assert json.loads(told[1])["redis_migrations"] == {"bad": "failed", "good": "migrated"}
