@@ -167,6 +167,21 @@ class Window:
         except lzf.BadLzf:
             raise self.corrupt(start, f"{expected}, {compressed} bytes of LZF that give {length}") from None
 
+    def pieces(self, size: int, expected: str) -> t.Iterator[bytes]:
+        """A string, at most ``size`` bytes at a time, and at least once. One that is compressed is held as a whole."""
+        start = self.offset
+        first = self.byte(expected)
+        length = self._length(first, expected)
+        if length is None:
+            self.at -= 1
+            whole = self.string(expected)
+            yield from (whole[at : at + size] for at in range(0, len(whole) or 1, size))
+            return
+        self._refuse_longer(length, start, expected)
+        yield self.take(min(length, size), expected)
+        for at in range(size, length, size):
+            yield self.take(min(length - at, size), expected)
+
     def _refuse_longer(self, length: int, start: int, expected: str) -> None:
         if length > MAX_STRING:
             raise self.corrupt(start, f"{expected} of at most {MAX_STRING} bytes")
