@@ -58,20 +58,20 @@ def listpack(data: bytes) -> Elements:
         if start + size > end:
             raise BadPacked
         yield data[start : start + size]
-        at = start + size + _size_of_back_length(start + size - at)
+        size += start - at
+        at += size
+        at += _size_of_back_length(size, data[at])
     if at != end:
         raise BadPacked
 
 
-def _size_of_back_length(size: int) -> int:
-    """How many bytes behind an element tell how long it is (the servers' limits, off by one as they are)."""
-    if size <= 127:
-        return 1
-    if size < 16383:
-        return 2
-    if size < 2097151:
-        return 3
-    return 4 if size < 268435455 else 5
+def _size_of_back_length(size: int, first: int) -> int:
+    """How many bytes behind an element tell how long it is; ``first`` is the first of them, the highest seven bits.
+
+    Redis, and Valkey before 9, take one more than is needed for 16383 and the like: then the first is 0.
+    """
+    needed = 1 if size < 1 << 7 else 2 if size < 1 << 14 else 3 if size < 1 << 21 else 4 if size < 1 << 28 else 5
+    return needed + 1 if first == 0 else needed
 
 
 def ziplist(data: bytes) -> Elements:
