@@ -179,6 +179,13 @@ def _module(window: Window) -> None:
     skip_module(window)
 
 
+def _cron(window: Window) -> None:
+    window.skip_string("a job's script")
+    window.skip(16, "when a job runs")
+    window.skip_strings(window.length("the number of a job's keys"), "a job's key")
+    window.skip_strings(window.length("the number of a job's arguments"), "a job's argument")
+
+
 _COMMON: dict[int, t.Callable[[Window], None]] = {
     rdb_types.LIST: _strings(1, "an element"),
     rdb_types.SET: _strings(1, "a member"),
@@ -195,6 +202,7 @@ _COMMON: dict[int, t.Callable[[Window], None]] = {
 }
 _REDIS: dict[int, t.Callable[[Window], None]] = {
     **_COMMON,
+    rdb_types.CRON: _cron,
     rdb_types.HASH_EXPIRING_RC: _expiring_rc,
     rdb_types.HASH_LISTPACK_EXPIRING_RC: lambda window: window.skip_string("a hash"),
     rdb_types.HASH_EXPIRING: _expiring,

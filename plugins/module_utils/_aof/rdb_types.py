@@ -29,6 +29,8 @@ STREAM_4, STREAM_5, ARRAY = range(26, 29)
 HASH_TEMPLATE_LISTPACK, HASH_TEMPLATE = 30, 32
 #: Valkey only: hashes with expiring fields.
 HASH_2 = 22
+#: KeyDB only: a job of KEYDB.CRON.
+CRON = 64
 
 #: Type: what it holds, and the first RDB version that has it. Up to Redis 7.2 all servers agree.
 _COMMON: dict[int, tuple[str, int]] = {
@@ -56,6 +58,7 @@ _COMMON: dict[int, tuple[str, int]] = {
 }
 _REDIS: dict[int, tuple[str, int]] = {
     **_COMMON,
+    CRON: ("cron", 9),
     HASH_EXPIRING_RC: ("hash", 12),
     HASH_LISTPACK_EXPIRING_RC: ("hash", 12),
     HASH_EXPIRING: ("hash", 12),
@@ -85,6 +88,8 @@ _SERVERS: dict[str, tuple[tuple[tuple[int, int], int], ...]] = {
     "valkey": (((7, 2), 11), ((9, 0), 80)),
     "keydb": (((5, 0), 9),),
 }
+#: Their values are not all there (templates stand elsewhere in the file), or no server takes them.
+_NEVER_RESTORED = frozenset((MODULE_PRE_GA, CRON, HASH_TEMPLATE_LISTPACK, HASH_TEMPLATE))
 _OLDEST_FOOTER = 6  # of the servers that had DUMP first
 
 
@@ -94,7 +99,7 @@ def types_of(version: int) -> t.Mapping[int, tuple[str, int]]:
 
 
 def kind_of(rdb_type: int, version: int) -> str:
-    """``string``, ``list``, ``set``, ``zset``, ``hash``, ``stream``, ``array`` or ``module``."""
+    """``string``, ``list``, ``set``, ``zset``, ``hash``, ``stream``, ``array``, ``module`` or ``cron``."""
     return types_of(version)[rdb_type][0]
 
 
@@ -111,11 +116,7 @@ def footer_version(rdb_type: int, version: int, accepted: int) -> int | None:
     None where the server can't know the type, or means another one by the number.
     """
     lowest = max(types_of(version)[rdb_type][1], _OLDEST_FOOTER)
-    if rdb_type in (
-        MODULE_PRE_GA,
-        HASH_TEMPLATE_LISTPACK,
-        HASH_TEMPLATE,
-    ):  # the last two refer to their file's templates
+    if rdb_type in _NEVER_RESTORED:
         return None
     if rdb_type not in _COMMON and (version >= VALKEY) != (accepted >= VALKEY):
         return None

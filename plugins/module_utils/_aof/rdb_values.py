@@ -62,8 +62,8 @@ def commands(fd: int, entry: Entry, version: int, *, where: str, target: Version
     """The commands for an entry of an RDB of ``version``, its expiry last.
 
     ``target``: the version of Redis whose commands the target knows. An empty collection gives none: servers leave such
-    a key out. Raises :class:`UnsupportedTypeError` for a module's value and for a hash in a template, and
-    :class:`AofFormatError`.
+    a key out. Raises :class:`UnsupportedTypeError` for a module's value, a hash in a template and a job of KEYDB.CRON,
+    and :class:`AofFormatError`.
     """
     window = Window(fd, entry.start, entry.end, where=where, block_bytes=_BLOCK_BYTES)
     found = False
@@ -100,7 +100,7 @@ def _value(window: Window, entry: Entry, version: int, target: Version) -> Comma
         return stream_commands(window, key, entry.type, target)
     if kind == "array":
         return _array(window, key)
-    if kind == "module" or entry.type in (rdb_types.HASH_TEMPLATE, rdb_types.HASH_TEMPLATE_LISTPACK):
+    if kind in ("module", "cron") or entry.type in (rdb_types.HASH_TEMPLATE, rdb_types.HASH_TEMPLATE_LISTPACK):
         raise _unsupported(window, entry)
     return _hash(window, key, entry.type, version)
 
@@ -109,6 +109,8 @@ def _unsupported(window: Window, entry: Entry) -> UnsupportedTypeError:
     if entry.type == rdb_types.MODULE_2:
         name = module_name(window.length("a module's number"))
         what, facts = f"holds a value of the module type {name}", {"module": name}
+    elif entry.type == rdb_types.CRON:
+        what, facts = "is a job of KEYDB.CRON", {}
     else:
         what, facts = "is a hash in a template of Redis 8.10", {}
     return UnsupportedTypeError(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import random
 import struct
+import subprocess
+import sys
 import tracemalloc
 import typing as t
 from pathlib import Path
@@ -218,10 +220,14 @@ def test_members_that_expire_on_keydb_are_told_behind_their_key(make: t.Callable
     aux = b"\xfa" + string(b"mvcc-tstamp") + string(b"1795405026123456789")
     expiry = b"\xfa" + string(b"keydb-subexpire-key") + string(b"m")
     expiry += b"\xfa" + string(b"keydb-subexpire-when") + string(b"1795405026123")
-    path = make(b"\xfe\x03", aux, key(2, b"\x01" + string(b"m")), expiry, aux, key(0, string(b"v"), b"next"))
+    cron = key(
+        64, string(b"return 1") + bytes(16) + b"\x01" + string(b"k") + b"\x02" + string(b"a") + string(b"b"), b"job"
+    )
+    path = make(b"\xfe\x03", aux, key(2, b"\x01" + string(b"m")), expiry, aux, cron, key(0, string(b"v"), b"next"))
 
-    entry, member, following = walk(path)[0]
+    entry, member, job, following = walk(path)[0]
 
+    assert isinstance(job, Entry) and job.key == b"job"
     assert isinstance(entry, Entry) and isinstance(following, Entry) and following.key == b"next"
     assert member == MemberExpiry(b"k", 3, b"m", 1795405026123)
 
@@ -282,6 +288,34 @@ def test_a_file_that_is_cut_gives_all_before_the_cut(tmp_path: Path) -> None:
 
     assert caught.value.facts["offset"] == 20_000
     assert found == records[: len(found)] and 50 < len(found) < len(records)
+
+
+def test_a_million_keys_take_no_memory(tmp_path: Path) -> None:
+    path, count = tmp_path / "million.rdb", 1_000_000
+    with path.open("wb") as file:
+        file.write(b"REDIS0011\xfe\x00")
+        for start in range(0, count, 10_000):
+            file.write(b"".join([b"\x00\x0ckey:%08d\x05value" % at for at in range(start, start + 10_000)]))
+        file.write(b"\xff" + bytes(8))
+    program = f"""
+import re
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Rdb
+
+def most():
+    return int(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])
+
+with open({str(path)!r}, "rb") as file:
+    before = most()
+    rdb = Rdb(file.fileno(), 0, {path.stat().st_size}, where="million.rdb")
+    print(sum(isinstance(record, Entry) and record.end - record.start == 6 for record in rdb), most() - before)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+
+    found, kilobytes = map(int, told.stdout.split())
+    assert found == count
+    assert kilobytes < 8 * 1024
 
 
 def test_a_value_of_a_gigabyte_is_not_held(make: t.Callable[..., Path]) -> None:
