@@ -23,33 +23,33 @@ def could_hold(compressed: int, length: int) -> bool:
 
 def decompress(data: bytes, length: int) -> bytes:
     """The ``length`` bytes that ``data`` stands for. Raises :class:`BadLzf`."""
-    out = bytearray()
+    out, size = bytearray(), 0
     at, end = 0, len(data)
     try:
         while at < end:
             control = data[at]
-            at += 1
             if control < 32:  # so many bytes and one more, as they are
+                at += 1
                 out += data[at : at + control + 1]
                 at += control + 1
+                size += control + 1
                 continue
-            size = control >> 5
-            if size == 7:
-                size += data[at]
+            run = (control >> 5) + 2
+            if run == 9:
                 at += 1
-            size += 2
-            start = len(out) - ((control & 31) << 8) - data[at] - 1
-            at += 1
-            if start < 0:
+                run += data[at]
+            back = ((control & 31) << 8 | data[at + 1]) + 1
+            at += 2
+            start = size - back
+            size += run
+            if start < 0 or size > length:
                 raise BadLzf
-            piece = out[start : start + size]
-            if len(piece) < size:  # it goes on in what it gives itself
-                piece = (piece * (size // len(piece) + 1))[:size]
-            out += piece
-            if len(out) > length:
-                break
+            if back >= run:
+                out += out[start : start + run]
+            else:  # it goes on in what it gives itself
+                out += (out[start:] * (run // back + 1))[:run]
     except IndexError:
         raise BadLzf from None
-    if len(out) != length or at != end:
+    if size != length or at != end:
         raise BadLzf
     return bytes(out)
