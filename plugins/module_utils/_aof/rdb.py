@@ -185,7 +185,7 @@ class Rdb:
         window = self._window
         data, at, base, size = window.data, window.at, window.base, len(window.data)
         database, expiry, single, entry = self._database, self._expiry, _SINGLE, Entry
-        new = tuple.__new__
+        new, key = tuple.__new__, self._key
         try:
             while True:
                 first = data[at]
@@ -219,12 +219,12 @@ class Rdb:
                     end = _end_of_encoded(data, value)
                 if end > size:
                     break
-                at = end
-                yield new(entry, (data[start:value], database, expiry, first, base + value, base + end))
+                at, key = end, data[start:value]
+                yield new(entry, (key, database, expiry, first, base + value, base + end))
                 expiry = None
         except IndexError:
             pass  # it goes on in what is not read yet
-        window.at, self._expiry = min(at, size), expiry
+        window.at, self._expiry, self._key = min(at, size), expiry, key
 
     def _next(self) -> Record | None:
         """Pass what stands here, whatever it is; None where it is no record of its own."""

@@ -216,20 +216,33 @@ def test_a_number_means_what_its_server_means_by_it(make: t.Callable[..., Path])
     assert [record.key for record in walk(path)[0] if isinstance(record, Entry)] == [b"k", b"templated"]
 
 
-def test_members_that_expire_on_keydb_are_told_behind_their_key(make: t.Callable[..., Path]) -> None:
+@pytest.mark.parametrize("members", [(2, b"\x01\x01m"), (11, string(struct.pack("<IIh", 2, 1, 5)))])
+def test_members_that_expire_on_keydb_are_told_behind_their_key(
+    members: tuple[int, bytes], make: t.Callable[..., Path]
+) -> None:
     aux = b"\xfa" + string(b"mvcc-tstamp") + string(b"1795405026123456789")
     expiry = b"\xfa" + string(b"keydb-subexpire-key") + string(b"m")
     expiry += b"\xfa" + string(b"keydb-subexpire-when") + string(b"1795405026123")
     cron = key(
         64, string(b"return 1") + bytes(16) + b"\x01" + string(b"k") + b"\x02" + string(b"a") + string(b"b"), b"job"
     )
-    path = make(b"\xfe\x03", aux, key(2, b"\x01" + string(b"m")), expiry, aux, cron, key(0, string(b"v"), b"next"))
+    path = make(
+        b"\xfe\x03",
+        aux,
+        key(0, string(b"v")),
+        aux,
+        key(*members, b"set"),
+        expiry,
+        aux,
+        cron,
+        key(0, string(b"v"), b"next"),
+    )
 
-    entry, member, job, following = walk(path)[0]
+    _string, entry, member, job, following = walk(path)[0]
 
     assert isinstance(job, Entry) and job.key == b"job"
     assert isinstance(entry, Entry) and isinstance(following, Entry) and following.key == b"next"
-    assert member == MemberExpiry(b"k", 3, b"m", 1795405026123)
+    assert member == MemberExpiry(b"set", 3, b"m", 1795405026123)
 
 
 @pytest.mark.parametrize(
