@@ -60,6 +60,10 @@ class AofFormatError(TairError):
     """The bytes of an AOF are not what an AOF holds: ``file`` and ``offset`` say where."""
 
 
+class UnsupportedTypeError(TairError):
+    """A key holds what no commands build: ``key`` and ``database`` say which, ``module`` whose."""
+
+
 class TargetStateError(TairError):
     """The target is reachable but must not be imported into as it is."""
 
