@@ -20,6 +20,11 @@ CHECKPOINT_PREFIX = b"redisops.tair:checkpoint:"
 CHECKPOINT_KEY = CHECKPOINT_PREFIX + b"imports"
 
 
+def checkpoint_key_of(tag: bytes) -> bytes:
+    """The same for one slot of a cluster, of which ``tag`` is a short key."""
+    return CHECKPOINT_PREFIX + b"{" + tag + b"}"
+
+
 def glob_to_regex(pattern: str) -> bytes:
     """A regular expression for whole keys from a pattern as KEYS and SCAN take it.
 

@@ -13,6 +13,7 @@ import time
 import typing as t
 from dataclasses import dataclass, replace
 
+from ansible_collections.redisops.tair.plugins.module_utils._cluster import slot_ranges
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, ReplyError, TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY, CHECKPOINT_PREFIX
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, ServerFacts, connect, server_facts
@@ -157,6 +158,12 @@ def _facts(endpoint: Endpoint) -> ServerFacts | None:
         client.close()
 
 
+def topology_of(endpoint: Endpoint, facts: ServerFacts) -> Topology:
+    """What a server with these facts is a part of."""
+    with contextlib.closing(_Probe(endpoint)) as probe:
+        return _topology(facts, probe)
+
+
 def _topology(facts: ServerFacts | None, probe: _Probe) -> Topology:
     """A node of a cluster sends us elsewhere for most keys, and a proxy in front of one never does."""
     if facts is None and not _is_forbidden(probe.ask(b"INFO")):
@@ -180,12 +187,8 @@ def _is_forbidden(reply: Reply) -> bool:
 
 def _masters(probe: _Probe, endpoint: Endpoint) -> list[Endpoint]:
     """The nodes of a cluster that hold slots, or the one we know where it does not tell."""
-    slots = probe.ask(b"CLUSTER", b"SLOTS")
-    masters: dict[tuple[str, int], None] = {}
-    for _start, _end, master, *_replicas in slots if isinstance(slots, list) else []:
-        # An empty address or '?' stands for the one that we came by.
-        host = (master[0] or b"").decode()
-        masters[host if host not in ("", "?") else endpoint.host, master[1]] = None
+    ranges = slot_ranges(probe.ask(b"CLUSTER", b"SLOTS"), endpoint.host)
+    masters = dict.fromkeys(node for _start, _end, node in ranges)
     return [replace(endpoint, host=host, port=port, unix_socket="") for host, port in masters] or [endpoint]
 
 

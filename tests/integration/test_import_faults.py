@@ -9,12 +9,7 @@ The data is such that any command lost or run twice shows: lists and counters, i
 
 from __future__ import annotations
 
-import json
 import random
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import typing as t
 from dataclasses import dataclass
@@ -27,8 +22,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.importer imp
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.tests.support import dataset, snapshot
-from ansible_collections.redisops.tair.tests.support.ansible_cli import environment
-from ansible_collections.redisops.tair.tests.support.paths import link_collection
+from ansible_collections.redisops.tair.tests.support.module_process import ModuleProcess
 from ansible_collections.redisops.tair.tests.support.proxy import Proxy
 from ansible_collections.redisops.tair.tests.support.servers import Server, build
 
@@ -114,43 +108,6 @@ def places(source: Source, seed: int, count: int = PLACES) -> list[int]:
     return sorted(int(source.size * (n + rng.random()) / count * 1.02) for n in range(count))
 
 
-class ImportProcess:
-    """The module in a process of its own, so that it can be killed."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self, port: int) -> None:
-        arguments = {**self._source.options(), "login_host": "127.0.0.1", "login_port": port}
-        with tempfile.TemporaryFile() as params:
-            params.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
-            params.seek(0)
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "ansible_collections.redisops.tair.plugins.modules.aof_import"],
-                stdin=params,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment({"PYTHONPATH": str(link_collection())}),
-            )
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-
-    def result(self) -> dict[str, t.Any] | None:
-        """What the module returned; None where it was killed."""
-        assert self._process is not None
-        output, errors = self._process.communicate(timeout=120)
-        if self._process.returncode == -signal.SIGKILL:
-            return None
-        try:
-            returned: dict[str, t.Any] = json.loads(output)
-        except ValueError:
-            raise AssertionError(errors.decode()) from None
-        return returned
-
-
 def import_here(source: Source, port: int) -> t.Any:
     options = Options(batch_bytes=OPTIONS["batch_bytes"], window_bytes=OPTIONS["window_bytes"], timeout=20.0)
     with open_aof(find_aof(source.aof), base_size=source.base_size) as aof:
@@ -166,9 +123,9 @@ def test_an_import_killed_anywhere_is_finished_by_the_next_one_exactly(source: S
     for place in places(source, seed=1):
         target.client().flushall()
         target.client().function_flush()
-        process = ImportProcess(source)
+        process = ModuleProcess("aof_import")
         with Proxy(target.port, fault_at=place, on_fault=process.kill) as proxy:
-            process.start(proxy.port)
+            process.start({**source.options(), "login_host": "127.0.0.1", "login_port": proxy.port})
             process.result()
         outcome = import_here(source, target.port)
         resumed += outcome.resumed_from is not None
@@ -178,9 +135,9 @@ def test_an_import_killed_anywhere_is_finished_by_the_next_one_exactly(source: S
 
 def test_an_import_killed_again_and_again_still_comes_out_exact(source: Source, target: Server) -> None:
     for place in (30_000, 60_000, 100_000, 150_000, 150_000, 200_000, 250_000, 300_000):
-        process = ImportProcess(source)
+        process = ModuleProcess("aof_import")
         with Proxy(target.port, fault_at=place, on_fault=process.kill) as proxy:
-            process.start(proxy.port)
+            process.start({**source.options(), "login_host": "127.0.0.1", "login_port": proxy.port})
             assert process.result() is None
     import_here(source, target.port)
     assert_equal(source, target)
@@ -208,8 +165,8 @@ def test_an_import_lives_through_restarts_of_the_target(source: Source, target: 
             down.set()
 
         with Proxy(target.port, fault_at=min(place, source.size), on_fault=fault) as proxy:
-            process = ImportProcess(source)
-            process.start(proxy.port)
+            process = ModuleProcess("aof_import")
+            process.start({**source.options(), "login_host": "127.0.0.1", "login_port": proxy.port})
             assert down.wait(60)
             target.start()
             result = process.result()

@@ -17,6 +17,9 @@ import typing as t
 
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
+#: Commands that mean the same for each of their keys: name to arguments a key.
+DIVISIBLE = {b"DEL": 1, b"UNLINK": 1, b"MSET": 2}
+
 _NO_KEYS = frozenset(
     (
         b"SELECT",

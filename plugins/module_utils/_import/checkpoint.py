@@ -24,7 +24,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 if t.TYPE_CHECKING:
     import redis
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Checkpoint:
     """The source's database that is selected at ``position``."""
     commands: int = 0
     errors: int = 0
+    slots: tuple[int, ...] = ()
+    """On a cluster: of one slot of each master, where a copy of the record stands."""
 
     @property
     def covered(self) -> int:
@@ -52,8 +54,23 @@ class Checkpoint:
 
     def command(self) -> bytes:
         """The command that writes it, as bytes to send."""
+        return self.command_for(CHECKPOINT_KEY)
+
+    def command_for(self, key: bytes) -> bytes:
+        """The command that writes it to a certain key."""
         value = json.dumps({"v": _VERSION, **asdict(self)}, separators=(",", ":"))
-        return encode((b"HSET", CHECKPOINT_KEY, self.id.encode(), value.encode()))
+        return encode((b"HSET", key, self.id.encode(), value.encode()))
+
+    @classmethod
+    def parse(cls, value: bytes | str | None) -> Checkpoint | None:
+        """What a command has written; None for nothing, and for what another version of the collection wrote."""
+        try:
+            fields = json.loads(value or b"")
+            if fields.pop("v") != _VERSION:
+                return None
+            return cls(**{**fields, "slots": tuple(fields["slots"])})
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
 
     def names(self, aof: OpenAof) -> bool:
         """Whether it was written by an import of this AOF: all that may be applied is the same there."""
@@ -69,7 +86,7 @@ def read_checkpoints(client: redis.Redis, databases: t.Iterable[int]) -> dict[st
     for database in databases:
         client.select(database)
         for value in client.hgetall(CHECKPOINT_KEY).values():
-            checkpoint = _parse(value)
+            checkpoint = Checkpoint.parse(value)
             if checkpoint is None:
                 continue
             known = found.get(checkpoint.id)
@@ -85,14 +102,3 @@ def remove_checkpoint(client: redis.Redis, databases: t.Iterable[int], name: str
         client.select(database)
         client.hdel(CHECKPOINT_KEY, name)
     client.select(0)
-
-
-def _parse(value: bytes | str) -> Checkpoint | None:
-    """None for what another version of the collection wrote."""
-    try:
-        fields = json.loads(value)
-        if fields.pop("v") != _VERSION:
-            return None
-        return Checkpoint(**fields)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None

@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The import of one AOF into one standalone target: exactly once, whatever happens on the way.
+"""The import of one AOF into one target: exactly once, whatever happens on the way.
 
 Whatever goes wrong on the connection is met in one way: connect again, read the checkpoint, go on from there.
 """
@@ -25,12 +25,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import (
     ImportFailedError,
     TargetStateError,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import (
-    Checkpoint,
-    read_checkpoints,
-    remove_checkpoint,
-)
-from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import ConnectionLost, Pipe, Request
+from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
+from ansible_collections.redisops.tair.plugins.module_utils._import.cluster import Cluster
+from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import ConnectionLost
 from ansible_collections.redisops.tair.plugins.module_utils._import.plain import send_plain
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import (
@@ -42,21 +39,10 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.session impo
     Session,
     passing_state,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._import.transactions import send_transactions
-from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY
-from ansible_collections.redisops.tair.plugins.module_utils._redis import (
-    Endpoint,
-    LoginRefusedError,
-    ServerFacts,
-    connect,
-    connected_socket,
-    server_facts,
-    speaking_to,
-)
-from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
-
-if t.TYPE_CHECKING:
-    import redis
+from ansible_collections.redisops.tair.plugins.module_utils._import.standalone import Standalone
+from ansible_collections.redisops.tair.plugins.module_utils._import.topology import Link, Topology
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, LoginRefusedError, ServerFacts
+from ansible_collections.redisops.tair.plugins.module_utils._target import topology_of
 
 
 def import_aof(
@@ -67,7 +53,7 @@ def import_aof(
     *,
     known: str = "",
 ) -> Outcome:
-    """Import ``aof`` into the server at ``endpoint``.
+    """Import ``aof`` into the target at ``endpoint``.
 
     ``known``: the name of an import that is certainly about this very AOF, from an earlier outcome: its checkpoint is gone on
     with, and what that covers is not read again to recognise it.
@@ -75,24 +61,22 @@ def import_aof(
     Raises a :class:`TairError` that says how far the target is; a later call goes on from there.
     """
     started = time.monotonic()
-    session = Session(aof, endpoint, options, Checkpoint(secrets.token_hex(8), aof.rewritten_size), report)
-    outcome = session.outcome
-    with contextlib.closing(connect(endpoint, timeout=options.timeout)) as client:
-        before = server_facts(client, endpoint)
+    with contextlib.closing(_topology(endpoint, options)) as topology:
+        session = Session(aof, topology, options, Checkpoint(secrets.token_hex(8), aof.rewritten_size), report)
+        outcome = session.outcome
+        before = topology.facts()
         _check_target(session, before)
-        _choose_start(session, client, before, known)
-        session.round_trip = _round_trip(client)
-    began_at = session.checkpoint.position
-    end = _stream_to_the_end(session)
-    outcome.position = session.checkpoint.position
-    outcome.bytes = outcome.position - began_at
-    outcome.truncated_bytes = aof.size - end if end is not None else 0
-    with contextlib.closing(connect(endpoint, timeout=options.timeout)) as client:
-        after = server_facts(client, endpoint)
-        _check_evictions(session, before, after)
+        _choose_start(session, known)
+        session.round_trip = topology.round_trip()
+        topology.close()
+        began_at = session.checkpoint.position
+        end = _stream_to_the_end(session)
+        outcome.position = session.checkpoint.position
+        outcome.bytes = outcome.position - began_at
+        outcome.truncated_bytes = aof.size - end if end is not None else 0
+        _check_evictions(session, before, topology.facts())
         if not options.keep_checkpoint:
-            with speaking_to(endpoint, "removing the checkpoint"):
-                remove_checkpoint(client, after.keyspace, session.checkpoint.id)
+            topology.forget(session.checkpoint.id)
     outcome.name = session.checkpoint.id
     outcome.elapsed = time.monotonic() - started
     return outcome
@@ -100,51 +84,64 @@ def import_aof(
 
 def check_import(aof: OpenAof, endpoint: Endpoint, options: Options) -> Outcome:
     """Everything that :func:`import_aof` does before it changes something, and what it would change."""
-    session = Session(aof, endpoint, options, Checkpoint("check", aof.rewritten_size), lambda _progress: None)
-    outcome = session.outcome
-    with contextlib.closing(connect(endpoint, timeout=options.timeout)) as client:
-        facts = server_facts(client, endpoint)
-        _check_target(session, facts)
-        _choose_start(session, client, facts, dry_run=True)
+    with contextlib.closing(_topology(endpoint, options)) as topology:
+        session = Session(aof, topology, options, Checkpoint("check", aof.rewritten_size), lambda _progress: None)
+        outcome = session.outcome
+        _check_target(session, topology.facts())
+        _choose_start(session, dry_run=True)
     outcome.position = session.checkpoint.position
     outcome.changed = outcome.changed or outcome.position < aof.size
     return outcome
 
 
-def _check_target(session: Session, facts: ServerFacts) -> None:
+def _topology(endpoint: Endpoint, options: Options) -> Topology:
+    """What the target is: as was told, else as it shows itself."""
+    standalone = Standalone(endpoint, options.timeout)
+    found = options.topology
+    if found == "auto":
+        found = "standalone"
+        facts = standalone.facts()[0]
+        if facts.mode == "cluster":
+            found = topology_of(endpoint, facts)
+    if found == "standalone":
+        return standalone
+    standalone.close()
+    if found == "proxy":
+        raise TargetStateError(
+            f"{endpoint} is a proxy in front of a cluster, and this version imports into clusters over their direct "
+            "connection only",
+            changed=f"Nothing was changed on {endpoint}",
+            todo="Give the address of the direct connection, or that of a standalone instance",
+        )
+    return Cluster(endpoint, options.timeout)
+
+
+def _check_target(session: Session, servers: list[ServerFacts]) -> None:
     """Refuse what can't be imported into, before the first byte."""
     endpoint, aof = session.endpoint, session.aof
     nothing = f"Nothing was changed on {endpoint}"
-    if facts.mode == "cluster":
-        raise TargetStateError(
-            f"{endpoint} is a node of a cluster, and this version imports into standalone targets only",
-            changed=nothing,
-            todo="Give the address of a standalone instance",
-        )
-    if facts.role == "slave":
+    if servers[0].role == "slave" and not session.topology.routed:
         raise TargetStateError(f"{endpoint} is a replica", changed=nothing, todo="Give the address of its primary")
-    used = 0 if session.options.if_not_empty == "flush" else facts.used_memory
-    room = max(facts.maxmemory - used, 0)
-    evicts = facts.maxmemory and facts.eviction_policy not in ("", "noeviction")
-    if evicts and room < aof.size and not session.options.allow_eviction:
+    flush = session.options.if_not_empty == "flush"
+    rooms = [max(facts.maxmemory - (0 if flush else facts.used_memory), 0) for facts in servers]
+    evicts = [facts for facts in servers if facts.maxmemory and facts.eviction_policy not in ("", "noeviction")]
+    # A cluster's keys are taken to be spread evenly over its masters.
+    if evicts and min(rooms) < aof.size / len(servers) and not session.options.allow_eviction:
+        shared = f", a {len(servers)}th of which will be on each of its masters" if len(servers) > 1 else ""
         raise TargetStateError(
-            f"{endpoint} would evict keys: its maxmemory-policy is {facts.eviction_policy}, {room:,} bytes are free "
-            f"below its maxmemory, and the AOF has {aof.size:,} bytes",
+            f"{endpoint} would evict keys: its maxmemory-policy is {evicts[0].eviction_policy}, {min(rooms):,} bytes are free "
+            f"below its maxmemory, and the AOF has {aof.size:,} bytes{shared}",
             changed=nothing,
             todo="Choose a larger instance class, set maxmemory-policy noeviction, or accept the loss by name: "
             "allow_eviction=true",
         )
 
 
-def _choose_start(
-    session: Session, client: redis.Redis, facts: ServerFacts, known: str = "", *, dry_run: bool = False
-) -> None:
+def _choose_start(session: Session, known: str = "", *, dry_run: bool = False) -> None:
     """Go on with an earlier import of this AOF, or begin a new one where the target may take it."""
-    endpoint, options, aof = session.endpoint, session.options, session.aof
+    endpoint, options, aof, topology = session.endpoint, session.options, session.aof, session.topology
     nothing = f"Nothing was changed on {endpoint}"
-    with speaking_to(endpoint, "looking for the checkpoint of an earlier import"):
-        underway = read_checkpoints(client, facts.keyspace)
-        keys = _keys_of_others(client, facts)
+    underway, keys = topology.checkpoints(), topology.keys_of_others()
     ours = [checkpoint for checkpoint in underway.values() if checkpoint.id == known or checkpoint.names(aof)]
     if ours and options.resume:
         checkpoint = max(ours, key=lambda found: found.position)
@@ -172,8 +169,7 @@ def _choose_start(
     if (keys or underway) and options.if_not_empty == "flush":
         session.outcome.changed = True
         if not dry_run:
-            with speaking_to(endpoint, "emptying it"):
-                client.flushall()
+            topology.empty()
     elif keys and options.if_not_empty == "fail":
         unfinished = ", some of them by an unfinished import of another AOF" if underway else ""
         raise TargetStateError(
@@ -185,16 +181,6 @@ def _choose_start(
         )
 
 
-def _keys_of_others(client: redis.Redis, facts: ServerFacts) -> int:
-    """Keys in the target, our own checkpoints not counted. Leaves database 0 selected."""
-    keys = 0
-    for database, count in facts.keyspace.items():
-        client.select(database)
-        keys += count - int(client.exists(CHECKPOINT_KEY))
-    client.select(0)
-    return keys
-
-
 def _stream_to_the_end(session: Session) -> int | None:
     """Stream until the end is confirmed, through lost connections and passing states of the target.
 
@@ -204,8 +190,8 @@ def _stream_to_the_end(session: Session) -> int | None:
     while True:
         at = session.checkpoint.position
         try:
-            with _connected(session) as pipe:
-                return _stream(session, pipe)
+            with session.topology.link(session) as link:
+                return _stream(session, link)
         except Rewind:
             continue
         except (ConnectionLost, ConnectError, PassingState) as exc:
@@ -225,47 +211,7 @@ def _stream_to_the_end(session: Session) -> int | None:
         delay = min(delay * 2, 5.0)
 
 
-@contextlib.contextmanager
-def _connected(session: Session) -> t.Iterator[Pipe[Request]]:
-    """A pipeline to the target, with the session at the place that the checkpoint in the target names."""
-    endpoint, options = session.endpoint, session.options
-    client = connect(endpoint, timeout=options.timeout)
-    try:
-        facts = server_facts(client, endpoint)
-        with speaking_to(endpoint, "reading the checkpoint"):
-            found = read_checkpoints(client, facts.keyspace).get(session.checkpoint.id)
-            if found is not None:
-                session.checkpoint = found
-            elif session.checkpoint.position or session.checkpoint.zone:
-                raise ImportFailedError(
-                    f"The checkpoint of this import is no longer in {endpoint}: it was emptied meanwhile, or has lost "
-                    "data in a restart",
-                    changed=f"{endpoint} holds an unknown part of the data",
-                    todo="Import again from the beginning: if_not_empty=flush",
-                )
-        session.outcome.errors.back_to(session.checkpoint.position, session.checkpoint.errors)
-        session.outcome.commands = session.checkpoint.commands
-        pipe: Pipe[Request] = Pipe(
-            connected_socket(client),
-            window=session.window_bytes,
-            timeout=options.timeout,
-            pace=_pace(options.rate_limit),
-        )
-        _select(pipe, session)
-        yield pipe
-    finally:
-        client.close()
-
-
-def _select(pipe: Pipe[Request], session: Session) -> None:
-    """Select what the source had selected at the checkpoint, if that is imported at all."""
-    databases = session.options.selection.databases
-    if databases.takes(session.checkpoint.db):
-        command = encode([b"SELECT", b"%d" % databases.target(session.checkpoint.db)])
-        pipe.submit(Request([command], len(command), 1))
-
-
-def _stream(session: Session, pipe: Pipe[Request]) -> int | None:
+def _stream(session: Session, link: Link) -> int | None:
     for part in session.aof.parts:
         start = max(session.checkpoint.position, part.position)
         end = part.position + part.size
@@ -274,13 +220,13 @@ def _stream(session: Session, pipe: Pipe[Request]) -> int | None:
         if part.start == 0 and start == part.position and session.checkpoint.db:
             # A server begins each file in database 0.
             session.checkpoint = session.checkpoint.at(session.checkpoint.position, db=0)
-            _select(pipe, session)
+            session.topology.select(session, link)
         database = session.checkpoint.db
         until = _Until(session.frames(part, start, end), session.options.until)
         rewritten = WhileRewritten(until, -1 if start == part.position else database) if part.rewritten else None
-        send = send_transactions if rewritten is None else send_plain
+        send = send_plain if rewritten is not None else session.topology.send_in_order
         try:
-            send(session, pipe, part, session.selected(part, rewritten or until, database))
+            send(session, link, part, session.selected(part, rewritten or until, database))
         except AofFormatError as exc:
             exc.changed = session.state()
             raise
@@ -288,7 +234,7 @@ def _stream(session: Session, pipe: Pipe[Request]) -> int | None:
         if rewritten is not None and rewritten.stopped:
             session.aof = session.aof.rewritten_until(reached)
             session.checkpoint = session.checkpoint.at(reached, rewritten=reached)
-            return _stream(session, pipe)
+            return _stream(session, link)
         if until.reached:
             return None
         if reached < end and not part.last:
@@ -316,14 +262,15 @@ class _Until:
             yield frame
 
 
-def _check_evictions(session: Session, before: ServerFacts, after: ServerFacts) -> None:
+def _check_evictions(session: Session, before: list[ServerFacts], after: list[ServerFacts]) -> None:
     outcome = session.outcome
     outcome.evicted_keys = _grown(before, after, "evicted_keys")
     outcome.expired_keys = _grown(before, after, "expired_keys")
     if outcome.evicted_keys and not session.options.allow_eviction:
+        policies = sorted({facts.eviction_policy for facts in after})
         raise ImportFailedError(
             f"{session.endpoint} evicted {outcome.evicted_keys} keys during the import (maxmemory-policy "
-            f"{after.eviction_policy}): some of the data is missing there",
+            f"{', '.join(policies)}): some of the data is missing there",
             changed=f"All {outcome.commands} commands were sent",
             todo="Choose a larger instance class or set maxmemory-policy noeviction, then import again with if_not_empty=flush "
             "and resume=false",
@@ -331,30 +278,7 @@ def _check_evictions(session: Session, before: ServerFacts, after: ServerFacts) 
         )
 
 
-def _grown(before: ServerFacts, after: ServerFacts, name: str) -> int:
-    """By how much a counter of INFO has grown; a restart of the server begins it at 0 again."""
-    return max(int(after.info.get(name, 0)) - int(before.info.get(name, 0)), 0)
-
-
-def _round_trip(client: redis.Redis) -> float:
-    """Seconds, the best of three."""
-    best = 60.0
-    for _try in range(3):
-        started = time.monotonic()
-        client.ping()
-        best = min(best, time.monotonic() - started)
-    return best
-
-
-def _pace(rate: int) -> t.Callable[[int], None]:
-    """Sleeps as needed to stay at ``rate`` bytes a second; 0 never sleeps."""
-    due = time.monotonic()
-
-    def pace(size: int) -> None:
-        nonlocal due
-        now = time.monotonic()
-        if due > now:
-            time.sleep(due - now)
-        due = max(due, now - 1.0) + size / rate
-
-    return pace if rate else lambda _size: None
+def _grown(before: list[ServerFacts], after: list[ServerFacts], name: str) -> int:
+    """By how much a counter of INFO has grown; a restart of a server begins it at 0 again, and so does another in its place."""
+    known = {facts.info.get("run_id"): int(facts.info.get(name, 0)) for facts in before}
+    return sum(max(int(facts.info.get(name, 0)) - known.get(facts.info.get("run_id"), 0), 0) for facts in after)

@@ -57,6 +57,8 @@ class Request:
     size: int
     expected: int
     replies: list[Reply] = field(default_factory=list)
+    routed: t.Sequence[t.Any] | None = None
+    """The same in pieces for the nodes of a cluster; see :mod:`cluster_pipe`."""
 
 
 R = t.TypeVar("R", bound=Request)
@@ -197,3 +199,17 @@ class Pipe(t.Generic[R]):
                 return ready[0][1] | (select.POLLIN if ready[0][1] & ~select.POLLOUT else 0)
             if time.monotonic() >= deadline:
                 raise ConnectionLost(f"the server did not answer for {self._timeout:g} s")
+
+
+def paced(rate: int) -> t.Callable[[int], None]:
+    """For ``pace``: sleeps as needed to stay at ``rate`` bytes a second; 0 never sleeps."""
+    due = time.monotonic()
+
+    def pace(size: int) -> None:
+        nonlocal due
+        now = time.monotonic()
+        if due > now:
+            time.sleep(due - now)
+        due = max(due, now - 1.0) + size / rate
+
+    return pace if rate else lambda _size: None

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import itertools
 import typing as t
-from dataclasses import dataclass
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import first_key
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
@@ -32,9 +31,10 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.batch import
     Cursor,
     database_after,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
-from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import FileRange, Pipe, Request
+from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_pipe import Part as RoutedPart
+from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import FileRange
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Rewind, Session
+from ansible_collections.redisops.tair.plugins.module_utils._import.topology import CheckpointRequest, Link
 from ansible_collections.redisops.tair.plugins.module_utils._replies import meaning
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, ErrorReply, encode
 
@@ -47,18 +47,13 @@ _FUNCTION_LOAD = (b"FUNCTION", b"LOAD")
 _IDEMPOTENT = frozenset((b"SET", b"SADD", b"ZADD", b"HMSET", b"HSET", b"HSETEX"))
 
 
-@dataclass
-class _CheckpointRequest(Request):
-    checkpoint: Checkpoint | None = None
-
-
-def send_plain(session: Session, pipe: Pipe[Request], part: Part, frames: t.Iterable[Frame]) -> None:
+def send_plain(session: Session, pipe: Link, part: Part, frames: t.Iterable[Frame]) -> None:
     """Send what ``frames`` give of a rewritten part and wait until all of it is confirmed."""
     _PlainSender(session, pipe).send(part, frames)
 
 
 class _PlainSender:
-    def __init__(self, session: Session, pipe: Pipe[Request]) -> None:
+    def __init__(self, session: Session, pipe: Link) -> None:
         self._session = session
         self._pipe = pipe
         # A quarter of what may be under way between two checkpoints; a zone that leaves room for both.
@@ -76,7 +71,15 @@ class _PlainSender:
         begun_at = session.checkpoint
         end = part.position + part.size
         cursor = Cursor(begun_at.position, begun_at.db)
-        for batch in plain_batches(part, frames, cursor, careful_until=self._covered, gather=lambda: session.gather):
+        batches = plain_batches(
+            part,
+            frames,
+            cursor,
+            careful_until=self._covered,
+            gather=lambda: session.gather,
+            routed=session.topology.routed,
+        )
+        for batch in batches:
             while batch.end > session.checkpoint.covered:
                 if pipe.idle:
                     # The zone grows with a key that is larger than it: a place inside of a key is no use.
@@ -114,17 +117,14 @@ class _PlainSender:
         self._covered = covered
         position = self._reached.position
         self._written = self._reached.at(position, zone=covered - position, crc=self._crc)
-        command = self._written.command()
-        self._pipe.submit(_CheckpointRequest([command], len(command), 1, checkpoint=self._written))
+        self._pipe.submit(self._session.topology.record(self._written))
 
     def _confirm(self) -> None:
         """Take in what the target has answered."""
         session = self._session
         for done in self._pipe.finished():
-            if isinstance(done, _CheckpointRequest) and done.checkpoint is not None:
-                if isinstance(done.replies[0], ErrorReply):
-                    raise session.checkpoint_refused(done.replies[0])
-                session.checkpoint = done.checkpoint
+            if isinstance(done, CheckpointRequest):
+                session.checkpoint = session.confirmed(done)
             elif isinstance(done, Batch):
                 if done.starts_key:
                     self._reached = session.checkpoint.at(
@@ -159,12 +159,19 @@ class _PlainSender:
 
 
 def plain_batches(
-    part: Part, frames: t.Iterable[Frame], cursor: Cursor, *, careful_until: int, gather: t.Callable[[], bool]
+    part: Part,
+    frames: t.Iterable[Frame],
+    cursor: Cursor,
+    *,
+    careful_until: int,
+    gather: t.Callable[[], bool],
+    routed: bool = False,
 ) -> t.Iterator[Batch]:
     """Batches of a rewritten part.
 
     Up to ``careful_until`` a killed run may have applied some of the commands already: there every command goes by
     itself, after a ``DEL`` where a key begins whose commands must not run twice. ``gather``: whether MSET may be used.
+    ``routed``: for a cluster, where every command goes to the node of its key and there is no database to select.
     """
     careful = cursor.position < careful_until
     for frame in frames:
@@ -179,9 +186,9 @@ def plain_batches(
             starts_key = first is None or first != cursor.key
             careful = careful and not (starts_key and start >= careful_until)
             if isinstance(piece, LargeCommand):
-                batch = _large(part, piece, delete=careful and starts_key)
-            elif careful:
-                batch = _careful(piece, cursor.key)
+                batch = _large(part, piece, delete=careful and starts_key, routed=routed)
+            elif careful or routed:
+                batch = _one_by_one(piece, cursor.key, careful=careful, routed=routed)
             else:
                 batch = _gathered(piece) if gather() else _raw(piece)
             database = cursor.database
@@ -260,30 +267,46 @@ def _gathered(block: Block) -> Batch:
     return Batch([payload], len(payload), replies, commands=len(commands), gathered=msets)
 
 
-def _careful(block: Block, key: bytes | None) -> Batch:
-    """Command by command, so that running them a second time gives the same keys. ``key``: of the command before."""
-    parts: list[bytes] = []
+def _one_by_one(block: Block, key: bytes | None, *, careful: bool, routed: bool) -> Batch:
+    """Command by command; ``careful``: so that running them a second time gives the same keys.
+
+    ``key``: of the command before.
+    """
+    sent: list[tuple[bytes | None, bytes]] = []
     answers: list[int | None] = []
     position = 0
     for number, (command, size) in enumerate(zip(block.commands, block.sizes)):
         raw = block.data[position : position + size]
         position += size
+        name = command[0]
+        if name == b"SELECT" and routed:
+            continue
         previous, key = key, first_key(command)
-        if key is not None and key != previous and command[0] not in _IDEMPOTENT:
-            parts.append(encode((b"DEL", key)))
+        if careful and key is not None and key != previous and name not in _IDEMPOTENT:
+            sent.append((key, encode((b"DEL", key))))
             answers.append(None)
-        elif tuple(command[:2]) == _FUNCTION_LOAD and command[2].upper() != b"REPLACE":
+        elif careful and tuple(command[:2]) == _FUNCTION_LOAD and command[2].upper() != b"REPLACE":
             raw = encode((*command[:2], b"REPLACE", *command[2:]))
-        parts.append(raw)
+        sent.append((key, raw))
         answers.append(number)
-    payload = b"".join(parts)
-    return Batch([payload], len(payload), len(answers), commands=len(block.commands), answers=answers)
+    batch = Batch([], 0, len(sent), commands=len(block.commands), answers=answers)
+    if routed:
+        batch.routed = [RoutedPart(key, (raw,), len(raw)) for key, raw in sent]
+        batch.size = sum(part.size for part in batch.routed)
+    else:
+        payload = b"".join([raw for _key, raw in sent])
+        batch.parts, batch.size = [payload], len(payload)
+    return batch
 
 
-def _large(part: Part, large: LargeCommand, *, delete: bool) -> Batch:
+def _large(part: Part, large: LargeCommand, *, delete: bool, routed: bool) -> Batch:
     raw = FileRange(part.fd, large.start, large.end, str(part.path))
     size = large.end - large.start
-    if not delete or large.name in _IDEMPOTENT:
-        return Batch([raw], size, 1, commands=1)
-    prefix = encode((b"DEL", large.key))
-    return Batch([prefix, raw], len(prefix) + size, 2, commands=1, answers=[None, 0])
+    prefix = encode((b"DEL", large.key)) if delete and large.name not in _IDEMPOTENT else b""
+    answers: list[int | None] = [None, 0] if prefix else [0]
+    batch = Batch([prefix, raw], len(prefix) + size, len(answers), commands=1, answers=answers)
+    if routed:
+        batch.routed = [RoutedPart(large.key, (raw,), size)]
+        if prefix:
+            batch.routed.insert(0, RoutedPart(large.key, (prefix,), len(prefix)))
+    return batch

@@ -13,12 +13,10 @@ imported in part: it is an error, as the target would silently differ without it
 
 from __future__ import annotations
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import key_positions
+from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import DIVISIBLE, key_positions
 from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, KeyFilter
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
-#: Commands that mean the same for each of their keys: name to arguments a key.
-_DIVISIBLE = {b"DEL": 1, b"UNLINK": 1, b"MSET": 2}
 _WHOLE_DATABASE = frozenset((b"FLUSHDB", b"SWAPDB"))
 
 
@@ -67,7 +65,7 @@ class Selection:
         if not wanted:
             return None
         if len(wanted) < len(positions):
-            step = _DIVISIBLE.get(name)
+            step = DIVISIBLE.get(name)
             if step is None:
                 raise PartlySelected("some of its keys are selected and others are not")
             return [command[0], *(arg for at in wanted for arg in command[at : at + step])]

@@ -27,8 +27,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint i
 from ansible_collections.redisops.tair.plugins.module_utils._import.errors import CommandError, ErrorLog
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
 from ansible_collections.redisops.tair.plugins.module_utils._import.selection import PartlySelected, Selection
+from ansible_collections.redisops.tair.plugins.module_utils._import.topology import CheckpointRequest, Topology
 from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, meaning, next_step, without_values
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, ErrorReply, encode
 
@@ -55,6 +55,8 @@ class Options:
     rate_limit: int = 0
     """Bytes a second; 0 is no limit."""
     selection: Selection = field(default_factory=Selection)
+    topology: str = "auto"
+    """``auto``, ``standalone`` or ``cluster``."""
     timeout: float = 60.0
     """For one reply, and for how long a target that can't be reached is tried again."""
 
@@ -78,6 +80,7 @@ class Outcome:
     evicted_keys: int = 0
     expired_keys: int = 0
     reconnects: int = 0
+    warnings: list[str] = field(default_factory=list)
     name: str = ""
     """Of the import, by which a later call can go on with it."""
     elapsed: float = 0.0
@@ -118,13 +121,14 @@ class Session:
     def __init__(
         self,
         aof: OpenAof,
-        endpoint: Endpoint,
+        topology: Topology,
         options: Options,
         checkpoint: Checkpoint,
         report: t.Callable[[Progress], None],
     ) -> None:
         self.aof = aof
-        self.endpoint = endpoint
+        self.topology = topology
+        self.endpoint = topology.endpoint
         self.options = options
         self.checkpoint = checkpoint
         """The last one that the target has confirmed."""
@@ -137,6 +141,20 @@ class Session:
         self.batch_bytes = options.batch_bytes
         self._report = report
         self._reported = 0.0
+
+    def go_on_from(self, found: Checkpoint | None) -> None:
+        """Take the place that the target's checkpoint names; None where there is none."""
+        if found is not None:
+            self.checkpoint = found
+        elif self.checkpoint.position or self.checkpoint.zone:
+            raise ImportFailedError(
+                f"The checkpoint of this import is no longer in {self.endpoint}: it was emptied meanwhile, or has lost "
+                "data in a restart",
+                changed=f"{self.endpoint} holds an unknown part of the data",
+                todo="Import again from the beginning: if_not_empty=flush",
+            )
+        self.outcome.errors.back_to(self.checkpoint.position, self.checkpoint.errors)
+        self.outcome.commands = self.checkpoint.commands
 
     def send_less_at_once(self) -> None:
         """After a :class:`PipelineTooDeep`."""
@@ -238,6 +256,13 @@ class Session:
                 f"{self.endpoint} refused more than {self.options.max_errors} commands, the last: {error}",
                 todo=error.todo,
             )
+
+    def confirmed(self, request: CheckpointRequest) -> Checkpoint:
+        """The checkpoint that has been written. Raises what :meth:`checkpoint_refused` gives where it was not."""
+        for reply in request.replies:
+            if isinstance(reply, ErrorReply):
+                raise self.checkpoint_refused(reply)
+        return request.checkpoint
 
     def checkpoint_refused(self, reply: ErrorReply) -> Exception:
         """What to raise when the target does not take the checkpoint, or the transaction around it."""

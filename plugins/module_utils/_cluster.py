@@ -1,0 +1,144 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Which slot a key is in, and which node of a cluster serves a slot."""
+
+from __future__ import annotations
+
+import functools
+import re
+import typing as t
+from binascii import crc_hqx
+from contextlib import closing
+from dataclasses import replace
+
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, TargetStateError
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply
+from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
+
+SLOTS = 16384
+
+#: The answers of a node that has not executed a command because its key is, or may be, with another one.
+_REDIRECTED = re.compile(r"^(?:EXECABORT .*: )?(MOVED|ASK|TRYAGAIN|CLUSTERDOWN)(?: (\d+) (\S*):(\d+))?")
+
+
+def key_slot(key: bytes) -> int:
+    """The slot of a key: of what stands between its first ``{`` and the next ``}``, if anything, else of all of it."""
+    start = key.find(b"{")
+    if start >= 0:
+        end = key.find(b"}", start + 1)
+        if end > start + 1:
+            key = key[start + 1 : end]
+    return crc_hqx(key, 0) % SLOTS
+
+
+@functools.cache
+def slot_tags() -> tuple[bytes, ...]:
+    """For each slot a short text that is in it."""
+    tags: dict[int, bytes] = {}
+    number = 0
+    while len(tags) < SLOTS:
+        tag = b"%x" % number
+        tags.setdefault(crc_hqx(tag, 0) % SLOTS, tag)
+        number += 1
+    return tuple(tags[slot] for slot in range(SLOTS))
+
+
+class Node(t.NamedTuple):
+    """The address of a node."""
+
+    host: str
+    port: int
+
+
+class Redirection(t.NamedTuple):
+    """What a node said instead of executing a command."""
+
+    kind: str
+    """``MOVED``, ``ASK``, ``TRYAGAIN`` or ``CLUSTERDOWN``."""
+    node: Node | None
+    """Where to go with it, of MOVED and ASK."""
+
+
+def redirection(reply: Reply, teller: Node) -> Redirection | None:
+    """What an error reply of ``teller`` says about where a command belongs; None for any other reply."""
+    if not isinstance(reply, ErrorReply):
+        return None
+    match = _REDIRECTED.match(str(reply))
+    if match is None:
+        return None
+    kind, _slot, host, port = match.groups()
+    return Redirection(kind, Node(host or teller.host, int(port)) if port else None)
+
+
+def slot_ranges(reply: Reply, host: str) -> list[tuple[int, int, Node]]:
+    """First slot, last slot and master of each range, from the answer to ``CLUSTER SLOTS``.
+
+    ``host``: of who answered: an empty address or ``?`` stands for it.
+    """
+    ranges = []
+    for start, end, master, *_replicas in reply if isinstance(reply, list) else []:
+        name = (master[0] or b"").decode()
+        ranges.append((start, end, Node(host if name in ("", "?") else name, master[1])))
+    return ranges
+
+
+class SlotMap:
+    """Who serves each slot, as the cluster itself says, and as its answers correct it."""
+
+    def __init__(self, endpoint: Endpoint, timeout: float) -> None:
+        """``timeout``: seconds to wait for any one answer."""
+        self._endpoint = endpoint
+        self._timeout = timeout
+        self._owners: list[Node] = []
+
+    @property
+    def masters(self) -> list[Node]:
+        """All that serve slots, those of the lowest ones first."""
+        return list(dict.fromkeys(self._owners))
+
+    @property
+    def first_slots(self) -> list[int]:
+        """The lowest slot of each master."""
+        return [self._owners.index(node) for node in self.masters]
+
+    def endpoint_of(self, node: Node) -> Endpoint:
+        return replace(self._endpoint, host=node.host, port=node.port, unix_socket="")
+
+    def owner(self, slot: int) -> Node:
+        return self._owners[slot]
+
+    def read(self) -> None:
+        """Ask the cluster: the endpoint that was given, else any node that is known from earlier.
+
+        Raises :class:`ConnectError` where none of them answers, :class:`TargetStateError` where slots are served by nobody.
+        """
+        failure: ConnectError | None = None
+        for endpoint in [self._endpoint, *map(self.endpoint_of, self.masters)]:
+            try:
+                with closing(Wire(endpoint, timeout=self._timeout)) as wire:
+                    self._take(slot_ranges(wire.call(b"CLUSTER", b"SLOTS"), endpoint.host))
+                return
+            except ConnectError as exc:
+                failure = failure or exc
+        raise failure or ConnectError(f"{self._endpoint} can't be reached")
+
+    def moved(self, slot: int, node: Node) -> None:
+        """Take in what a node's ``MOVED`` says."""
+        self._owners[slot] = node
+
+    def _take(self, ranges: list[tuple[int, int, Node]]) -> None:
+        owners: list[Node | None] = [None] * SLOTS
+        for start, end, node in ranges:
+            owners[start : end + 1] = [node] * (end + 1 - start)
+        missing = owners.count(None)
+        if missing:
+            raise TargetStateError(
+                f"{missing} of the {SLOTS} slots of the cluster at {self._endpoint} are served by no node",
+                todo="Mend the cluster (redis-cli --cluster check tells more), then run again",
+            )
+        self._owners = t.cast(t.List[Node], owners)

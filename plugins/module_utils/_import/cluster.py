@@ -1,0 +1,170 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""A cluster as the target of an import, over a connection to each of its masters.
+
+The checkpoint stands in one key as in a single server, and a copy of it in a slot of each master: a master that has
+failed over may have lost the end of what it had confirmed, and its copy of the checkpoint with it. The furthest record
+tells up to where something may have been sent, the one that is least far where to go on. In parts that are not written
+by a rewrite each slot besides keeps the position up to which its own commands are applied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import typing as t
+from dataclasses import replace
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Frame
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
+from ansible_collections.redisops.tair.plugins.module_utils._cluster import SLOTS, Node, key_slot, slot_tags
+from ansible_collections.redisops.tair.plugins.module_utils._cluster_wire import ClusterWire, Question
+from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
+from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_pipe import ClusterPipe
+from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_pipe import Part as RoutedPart
+from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_transactions import (
+    position_field,
+    send_by_slot,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Pipe, paced
+from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session
+from ansible_collections.redisops.tair.plugins.module_utils._import.topology import CheckpointRequest
+from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY, checkpoint_key_of
+from ansible_collections.redisops.tair.plugins.module_utils._redis import (
+    Endpoint,
+    ServerFacts,
+    connect,
+    connected_socket,
+    server_facts,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Reply
+
+if t.TYPE_CHECKING:
+    import redis
+
+
+class Cluster:
+    """See :class:`Topology`. ``timeout``: seconds to wait for any one answer."""
+
+    routed = True
+
+    def __init__(self, endpoint: Endpoint, timeout: float) -> None:
+        self.endpoint = endpoint
+        self._timeout = timeout
+        self._connected: ClusterWire | None = None
+        self._first_slots: list[int] = []
+        self.applied: dict[int, int] = {}
+        """Of each slot the position before which its commands are applied, as far as the checkpoint does not tell it."""
+
+    @property
+    def _wire(self) -> ClusterWire:
+        if self._connected is None:
+            self._connected = ClusterWire(self.endpoint, timeout=self._timeout)
+        return self._connected
+
+    def close(self) -> None:
+        if self._connected is not None:
+            self._connected.close()
+            self._connected = None
+
+    def facts(self) -> list[ServerFacts]:
+        found = []
+        for node in self._wire.slots.masters:
+            endpoint = self._wire.slots.endpoint_of(node)
+            with contextlib.closing(connect(endpoint, timeout=self._timeout)) as client:
+                found.append(server_facts(client, endpoint))
+        return found
+
+    def round_trip(self) -> float:
+        """The best of three, to all masters one after the other."""
+        best = 60.0
+        for _try in range(3):
+            started = time.monotonic()
+            self._wire.each(b"PING")
+            best = min(best, time.monotonic() - started)
+        return best
+
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        main = self._wire.exchange([Question(key_slot(CHECKPOINT_KEY), (b"HGETALL", CHECKPOINT_KEY))])[0]
+        found: dict[str, Checkpoint] = {}
+        # After a fail-over that has taken the record itself its copies still tell of it.
+        for reply in [main, *self._asked(self._wire.slots.first_slots, lambda key: (b"HGETALL", key))]:
+            for value in reply[1::2] if isinstance(reply, list) else []:
+                checkpoint = Checkpoint.parse(value)
+                if checkpoint is not None:
+                    known = found.get(checkpoint.id)
+                    if known is None or known.covered < checkpoint.covered:
+                        found[checkpoint.id] = checkpoint
+        return {name: self._certain(checkpoint) for name, checkpoint in found.items()}
+
+    def _certain(self, furthest: Checkpoint) -> Checkpoint:
+        """Where to go on: at the record of the master that is least far, with all that the furthest one covers."""
+        name = furthest.id.encode()
+        copies = self._asked(furthest.slots, lambda key: (b"HGET", key, name))
+        least = furthest
+        for value in copies:
+            checkpoint = Checkpoint.parse(value) or Checkpoint(furthest.id, furthest.rewritten)
+            if checkpoint.position < least.position:
+                least = checkpoint
+        return replace(least, zone=furthest.covered - least.position, crc=furthest.crc)
+
+    def keys_of_others(self) -> int:
+        keys = sum(self._wire.each(b"DBSIZE"))
+        if not keys:
+            return 0
+        own = self._asked(range(SLOTS), lambda key: (b"EXISTS", key))
+        main = self._wire.exchange([Question(key_slot(CHECKPOINT_KEY), (b"EXISTS", CHECKPOINT_KEY))])
+        return max(keys - sum(reply for reply in [*own, *main] if isinstance(reply, int)), 0)
+
+    def empty(self) -> None:
+        self._wire.each(b"FLUSHALL")
+
+    def forget(self, name: str) -> None:
+        field = name.encode()
+        self._asked(range(SLOTS), lambda key: (b"HDEL", key, field, position_field(field)))
+        self._wire.exchange([Question(key_slot(CHECKPOINT_KEY), (b"HDEL", CHECKPOINT_KEY, field))])
+
+    def _asked(self, slots: t.Iterable[int], command: t.Callable[[bytes], t.Sequence[bytes]]) -> list[Reply]:
+        """The replies to a command for the key that is ours in each of the slots."""
+        tags = slot_tags()
+        return self._wire.exchange([Question(slot, command(checkpoint_key_of(tags[slot]))) for slot in slots])
+
+    @contextlib.contextmanager
+    def link(self, session: Session) -> t.Iterator[ClusterPipe]:
+        with contextlib.closing(self), contextlib.ExitStack() as clients:
+            session.go_on_from(self.checkpoints().get(session.checkpoint.id))
+            self.applied = self._positions(session.checkpoint) if session.checkpoint.zone else {}
+            slots = self._wire.slots
+            self._first_slots = slots.first_slots
+            pace = paced(session.options.rate_limit)
+            window = session.window_bytes // len(slots.masters)
+
+            def open_pipe(node: Node) -> Pipe[t.Any]:
+                client: redis.Redis = connect(slots.endpoint_of(node), timeout=self._timeout)
+                clients.callback(client.close)
+                return Pipe(connected_socket(client), window=window, timeout=self._timeout, pace=pace)
+
+            yield ClusterPipe(slots, open_pipe)
+
+    def _positions(self, checkpoint: Checkpoint) -> dict[int, int]:
+        field = position_field(checkpoint.id.encode())
+        replies = self._asked(range(SLOTS), lambda key: (b"HGET", key, field))
+        return {slot: int(reply) for slot, reply in enumerate(replies) if isinstance(reply, bytes)}
+
+    def select(self, session: Session, link: ClusterPipe) -> None:
+        """There is database 0 only."""
+
+    def record(self, checkpoint: Checkpoint) -> CheckpointRequest:
+        tags = slot_tags()
+        checkpoint = replace(checkpoint, slots=tuple(self._first_slots))
+        keys = [*(checkpoint_key_of(tags[slot]) for slot in self._first_slots), CHECKPOINT_KEY]
+        commands = [(key, checkpoint.command_for(key)) for key in keys]
+        parts = [RoutedPart(key, (command,), len(command)) for key, command in commands]
+        return CheckpointRequest([], sum(part.size for part in parts), len(parts), routed=parts, checkpoint=checkpoint)
+
+    def send_in_order(self, session: Session, link: ClusterPipe, part: Part, frames: t.Iterable[Frame]) -> None:
+        send_by_slot(session, link, part, frames, self.applied)

@@ -1,0 +1,123 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""One server as the target of an import."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import typing as t
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Frame
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
+from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import (
+    Checkpoint,
+    read_checkpoints,
+    remove_checkpoint,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Pipe, Request, paced
+from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session
+from ansible_collections.redisops.tair.plugins.module_utils._import.topology import CheckpointRequest
+from ansible_collections.redisops.tair.plugins.module_utils._import.transactions import send_transactions
+from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY
+from ansible_collections.redisops.tair.plugins.module_utils._redis import (
+    Endpoint,
+    ServerFacts,
+    connect,
+    connected_socket,
+    server_facts,
+    speaking_to,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
+
+if t.TYPE_CHECKING:
+    import redis
+
+
+class Standalone:
+    """See :class:`Topology`. ``timeout``: seconds to wait for any one answer."""
+
+    routed = False
+
+    def __init__(self, endpoint: Endpoint, timeout: float) -> None:
+        self.endpoint = endpoint
+        self._timeout = timeout
+        self._connected: redis.Redis | None = None
+
+    @property
+    def _client(self) -> redis.Redis:
+        if self._connected is None:
+            self._connected = connect(self.endpoint, timeout=self._timeout)
+        return self._connected
+
+    def close(self) -> None:
+        if self._connected is not None:
+            self._connected.close()
+            self._connected = None
+
+    def facts(self) -> list[ServerFacts]:
+        return [server_facts(self._client, self.endpoint)]
+
+    def round_trip(self) -> float:
+        """The best of three."""
+        best = 60.0
+        for _try in range(3):
+            started = time.monotonic()
+            self._client.ping()
+            best = min(best, time.monotonic() - started)
+        return best
+
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        keyspace = self.facts()[0].keyspace
+        with speaking_to(self.endpoint, "looking for the checkpoint of an import"):
+            return read_checkpoints(self._client, keyspace)
+
+    def keys_of_others(self) -> int:
+        keyspace, keys = self.facts()[0].keyspace, 0
+        with speaking_to(self.endpoint, "looking for our own keys"):
+            for database, count in keyspace.items():
+                self._client.select(database)
+                keys += count - int(self._client.exists(CHECKPOINT_KEY))
+            self._client.select(0)
+        return keys
+
+    def empty(self) -> None:
+        with speaking_to(self.endpoint, "emptying it"):
+            self._client.flushall()
+
+    def forget(self, name: str) -> None:
+        keyspace = self.facts()[0].keyspace
+        with speaking_to(self.endpoint, "removing the checkpoint"):
+            remove_checkpoint(self._client, keyspace, name)
+
+    @contextlib.contextmanager
+    def link(self, session: Session) -> t.Iterator[Pipe[Request]]:
+        with contextlib.closing(self):
+            session.go_on_from(self.checkpoints().get(session.checkpoint.id))
+            pipe: Pipe[Request] = Pipe(
+                connected_socket(self._client),
+                window=session.window_bytes,
+                timeout=self._timeout,
+                pace=paced(session.options.rate_limit),
+            )
+            self.select(session, pipe)
+            yield pipe
+
+    @staticmethod
+    def select(session: Session, pipe: Pipe[Request]) -> None:
+        """Select what the source had selected at the checkpoint, if that is imported at all."""
+        databases = session.options.selection.databases
+        if databases.takes(session.checkpoint.db):
+            command = encode([b"SELECT", b"%d" % databases.target(session.checkpoint.db)])
+            pipe.submit(Request([command], len(command), 1))
+
+    def record(self, checkpoint: Checkpoint) -> CheckpointRequest:
+        command = checkpoint.command()
+        return CheckpointRequest([command], len(command), 1, checkpoint=checkpoint)
+
+    def send_in_order(self, session: Session, link: Pipe[Request], part: Part, frames: t.Iterable[Frame]) -> None:
+        send_transactions(session, link, part, frames)

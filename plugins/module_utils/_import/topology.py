@@ -1,0 +1,82 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""What an import needs of its target, be it one server or the nodes of a cluster."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Frame
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
+from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
+from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Request
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, ServerFacts
+
+if t.TYPE_CHECKING:
+    from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session
+
+
+@dataclass
+class CheckpointRequest(Request):
+    """The command, or the commands, that write a checkpoint down."""
+
+    checkpoint: Checkpoint = field(default_factory=lambda: Checkpoint("", 0))
+
+
+class Link(t.Protocol):
+    """A pipeline to the target; see :class:`Pipe`."""
+
+    def submit(self, request: Request) -> None: ...
+
+    @property
+    def idle(self) -> bool: ...
+
+    def finished(self) -> t.Iterator[Request]: ...
+
+    def wait(self) -> None: ...
+
+
+class Topology(t.Protocol):
+    """One target. Everything may raise :class:`ConnectError` and :class:`ReplyError`."""
+
+    endpoint: Endpoint
+    routed: bool
+    """Whether requests are in pieces for the nodes of a cluster."""
+
+    def facts(self) -> list[ServerFacts]:
+        """Of every server that takes writes."""
+
+    def round_trip(self) -> float:
+        """Seconds."""
+
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        """The imports that are under way in it, by name."""
+
+    def keys_of_others(self) -> int:
+        """Keys in it, our own not counted."""
+
+    def empty(self) -> None:
+        """Delete all keys."""
+
+    def forget(self, name: str) -> None:
+        """Remove what an import has written beside the data."""
+
+    def close(self) -> None:
+        """Close the connections that the questions above have opened. A later question opens new ones."""
+
+    def link(self, session: Session) -> t.ContextManager[Link]:
+        """A new pipeline, with the session at the place that the checkpoint in the target names."""
+
+    def select(self, session: Session, link: t.Any) -> None:
+        """Select the database that the source had selected at the checkpoint, where there is such a thing."""
+
+    def record(self, checkpoint: Checkpoint) -> CheckpointRequest:
+        """What writes a checkpoint down."""
+
+    def send_in_order(self, session: Session, link: t.Any, part: Part, frames: t.Iterable[Frame]) -> None:
+        """Send what was not written by a rewrite, and wait until all of it is confirmed."""

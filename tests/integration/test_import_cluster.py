@@ -1,0 +1,297 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A cluster as the target: exactly once, while the importer is killed, connections are cut, slots move, masters fail over."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
+from ansible_collections.redisops.tair.plugins.module_utils._cluster import key_slot
+from ansible_collections.redisops.tair.plugins.module_utils._import.importer import import_aof
+from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options, Outcome
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.tests.support import dataset, snapshot
+from ansible_collections.redisops.tair.tests.support.module_process import ModuleProcess
+from ansible_collections.redisops.tair.tests.support.servers import Server, build
+
+StartCluster = t.Callable[..., t.List[Server]]
+
+OPTIONS: dict[str, t.Any] = {"batch_bytes": 4096, "window_bytes": 64 * 1024, "timeout": 20.0}
+
+
+@dataclass(frozen=True)
+class Source:
+    """An AOF with a base and incr commands, and what it holds."""
+
+    aof: Path
+    size: int
+    expected: dict[str, t.Any]
+
+
+def write_after_rewrite(client: redis.Redis, rng: random.Random, commands: int = 6000) -> None:
+    """Commands whose number and order matter, with keys of one slot and of several."""
+    for number in range(commands):
+        tag = f"{{late:{rng.randrange(40)}}}"
+        choice = rng.random()
+        if choice < 0.4:
+            client.rpush(f"{tag}:list", f"{number}", "x" * rng.randrange(60))
+        elif choice < 0.7:
+            client.incr(f"{tag}:counter")
+        elif choice < 0.75:
+            client.mset({f"{tag}:some": number, f"other:{rng.randrange(40)}": number})
+        elif choice < 0.8:
+            client.delete(f"other:{rng.randrange(40)}", f"other:{rng.randrange(40)}", f"{tag}:some")
+        elif choice < 0.85:
+            client.rename(f"{tag}:counter", f"{tag}:was") if client.exists(f"{tag}:counter") else None
+        elif choice < 0.9:
+            client.xadd(f"{tag}:stream", {"n": number})
+        else:
+            with client.pipeline(transaction=True) as pipe:
+                pipe.incrby(f"{tag}:counter", 7)
+                pipe.rpush(f"other:list:{rng.randrange(40)}", "in multi", number)
+                pipe.execute()
+    client.set("last", b"\r\n*1\r\n#TS:1\r\n" * 100)
+    client.rpush("large", "y" * 700_000, "z")
+
+
+def made_by(server: Server, late: t.Callable[[redis.Redis], object], keys: int = 4000) -> Source:
+    """A source with ``keys`` keys in its base and what ``late`` writes after it, all in database 0."""
+    client = server.client()
+    if keys:
+        dataset.fill(server.host, server.port, keys=keys)
+        for database in range(1, 16):
+            server.client(db=database).flushdb()
+        client.rpush("huge", *[f"{n}" for n in range(60_000)])  # one key of hundreds of commands, larger than a zone
+    client.bgrewriteaof()
+    server.wait_for_rewrite()
+    late(client)
+    client.config_set("auto-aof-rewrite-percentage", 0)
+    size = client.info("persistence")["aof_current_size"]
+    return Source(server.aof_path(), size, snapshot.snapshot(server.host, server.port))
+
+
+@pytest.fixture(scope="module")
+def source() -> t.Iterator[Source]:
+    with Server(build("redis-7.0.15"), {"appendonly": "yes", "aof-use-rdb-preamble": "no"}) as server:
+        yield made_by(server, lambda client: write_after_rewrite(client, random.Random(4)))
+
+
+def import_into(nodes: t.Sequence[Server], aof: Path, **options: t.Any) -> Outcome:
+    with open_aof(find_aof(aof)) as opened:
+        endpoint = Endpoint(host=nodes[0].host, port=nodes[0].port)
+        return import_aof(opened, endpoint, Options(**{**OPTIONS, **options}))
+
+
+def assert_equal(source: Source, nodes: t.Sequence[Server], *, ttl_tolerance_ms: int = 0) -> None:
+    found = snapshot.snapshot(nodes[0].host, nodes[0].port, cluster=True)
+    assert snapshot.diff(source.expected, found, ttl_tolerance_ms) == []
+
+
+@pytest.mark.parametrize("version", ["redis-7.0.15", "redis-8.2.3", "valkey-8.1.8", "valkey-9.1.2"])
+def test_everything_arrives_at_the_node_that_serves_it(
+    version: str, source: Source, start_cluster: StartCluster
+) -> None:
+    nodes = start_cluster(version)
+
+    outcome = import_into(nodes, source.aof)
+
+    assert_equal(source, nodes)
+    assert outcome.errors.count == 0 and outcome.position == source.size and outcome.databases == {0}
+    assert "transactions with keys of several slots" in outcome.warnings[0]
+
+
+def input_bytes(nodes: t.Iterable[Server]) -> int:
+    return sum(node.client().info("stats")["total_net_input_bytes"] for node in nodes)
+
+
+class AtPlaces(threading.Thread):
+    """Does something whenever the nodes have been sent as much as the next of ``places`` says, while an import runs."""
+
+    def __init__(self, nodes: t.Sequence[Server], places: t.Sequence[int], do: t.Callable[[], object]) -> None:
+        super().__init__()
+        self._nodes, self._places, self._do = nodes, places, do
+        self._end = threading.Event()
+        self.done = 0
+
+    def run(self) -> None:
+        begun = input_bytes(self._nodes)
+        for place in self._places:
+            while input_bytes(self._nodes) - begun < place:
+                if self._end.wait(0.002):
+                    return
+            self._do()
+            self.done += 1
+
+    def __enter__(self) -> AtPlaces:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._end.set()
+        self.join()
+
+
+def spread(source: Source, count: int, seed: int) -> list[int]:
+    rng = random.Random(seed)
+    return sorted(int(source.size * (n + rng.random()) / count) for n in range(count))
+
+
+def empty(nodes: t.Iterable[Server]) -> None:
+    for node in nodes:
+        node.client().flushall()
+        node.client().function_flush()
+
+
+def test_an_import_killed_anywhere_is_finished_by_the_next_one_exactly(
+    source: Source, start_cluster: StartCluster
+) -> None:
+    nodes = start_cluster("redis-7.0.15")
+    arguments = {
+        "path": str(source.aof),
+        "login_host": nodes[0].host,
+        "login_port": nodes[0].port,
+        "batch_bytes": OPTIONS["batch_bytes"],
+        "window_bytes": OPTIONS["window_bytes"],
+    }
+    resumed = 0
+    for place in spread(source, 20, seed=1):
+        empty(nodes)
+        process = ModuleProcess("aof_import")
+        process.start(arguments)
+        with AtPlaces(nodes, [place], process.kill):
+            killed = process.result() is None
+        outcome = import_into(nodes, source.aof)
+        assert_equal(source, nodes)
+        resumed += killed and outcome.resumed_from is not None
+    assert resumed > 10
+
+
+def test_connections_cut_anywhere_lose_nothing(source: Source, start_cluster: StartCluster) -> None:
+    nodes = start_cluster("redis-7.0.15")
+    rng = random.Random(5)
+
+    def cut() -> None:
+        rng.choice(nodes).client().execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    with AtPlaces(nodes, spread(source, 8, seed=2), cut) as cuts:
+        outcome = import_into(nodes, source.aof, rate_limit=2_000_000)
+
+    assert_equal(source, nodes)
+    assert cuts.done > 4 and outcome.reconnects > 2
+
+
+class Resharding(threading.Thread):
+    """Moves slots to the last node, as ``redis-cli --cluster reshard`` does."""
+
+    def __init__(self, nodes: t.Sequence[Server], slots: t.Iterable[int]) -> None:
+        super().__init__()
+        self._nodes = nodes
+        self._ids = [node.client().execute_command("CLUSTER", "MYID").decode() for node in nodes]
+        self._slots = [slot for slot in dict.fromkeys(slots) if node_serving(nodes[0], slot)[1] != nodes[-1].port]
+        self._end = threading.Event()
+        self.moved = 0
+
+    def run(self) -> None:
+        for slot in self._slots:
+            if self._end.is_set():
+                break
+            self._move(slot)
+            self.moved += 1
+
+    def _move(self, slot: int) -> None:
+        source = next(node for node in self._nodes if node.port == node_serving(node, slot)[1])
+        target = self._nodes[-1]
+        target.client().execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", self._ids[self._nodes.index(source)])
+        source.client().execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", self._ids[-1])
+        while keys := source.client().execute_command("CLUSTER", "GETKEYSINSLOT", slot, 2):
+            source.client().execute_command("MIGRATE", target.host, target.port, "", 0, 5000, "KEYS", *keys)
+        for node in (target, source, *self._nodes):
+            node.client().execute_command("CLUSTER", "SETSLOT", slot, "NODE", self._ids[-1])
+
+    def __enter__(self) -> Resharding:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._end.set()
+        self.join()
+
+
+@pytest.mark.parametrize("version", ["redis-7.0.15", "valkey-9.1.2"])
+def test_slots_that_move_meanwhile_lose_nothing(version: str, source: Source, start_cluster: StartCluster) -> None:
+    nodes = start_cluster(version)
+    base = [key_slot(key) for key in (b"huge", b"large", b"redisops.tair:checkpoint:imports")]
+    late = [key_slot(b"late:%d" % number) for number in range(40)]
+    rng = random.Random(8)
+    slots = [*base, *late, *(rng.randrange(16384) for _ in range(1000))]
+    rng.shuffle(slots)
+    with Resharding(nodes, slots) as resharding:
+        import_into(nodes, source.aof, rate_limit=1_000_000)
+
+    assert resharding.moved > 100
+    assert_equal(source, nodes, ttl_tolerance_ms=100)  # MIGRATE sends how long a key still has, not until when
+
+
+def test_a_master_that_fails_over_with_the_end_of_the_data_lost_is_caught_up(
+    source: Source, start_server: t.Callable[..., Server], start_cluster: StartCluster
+) -> None:
+    config = {"cluster-enabled": "yes", "cluster-node-timeout": "1000", "cluster-replica-validity-factor": "0"}
+    nodes = start_cluster("redis-7.0.15", config)
+    replica = start_server("redis-7.0.15", {**config, "repl-ping-replica-period": "1"})
+    replica.client().execute_command("CLUSTER", "MEET", nodes[0].host, nodes[0].port)
+    failing = nodes[1]
+    name = failing.client().execute_command("CLUSTER", "MYID").decode()
+    wait_until(lambda: name in replica.client().execute_command("CLUSTER", "NODES").decode())
+    wait_until(lambda: becomes_replica(replica, name))
+    wait_until(lambda: replica.client().info("replication").get("master_link_status") == "up")
+
+    def stop_replicating() -> None:
+        os.kill(replica.pid, signal.SIGSTOP)
+
+    def fail() -> None:
+        failing.kill()
+        os.kill(replica.pid, signal.SIGCONT)
+
+    whats = iter([stop_replicating, fail])
+    # What is sent between the two is confirmed by the master, and never reaches its replica.
+    with AtPlaces([nodes[0], nodes[2]], [source.size // 4, source.size // 3], lambda: next(whats)()) as faults:
+        outcome = import_into(nodes, source.aof, rate_limit=2_000_000, timeout=60.0)
+
+    assert faults.done == 2 and outcome.reconnects
+    assert replica.client().info("replication")["role"] == "master"
+    assert_equal(source, nodes)
+
+
+def node_serving(told_by: Server, slot: int) -> tuple[str, int]:
+    """The master of a slot."""
+    with snapshot.Conn(told_by.host, told_by.port) as conn:
+        ranges = conn.call("CLUSTER", "SLOTS")
+    return next((master[0].decode(), master[1]) for low, high, master, *_rest in ranges if low <= slot <= high)
+
+
+def becomes_replica(replica: Server, name: str) -> bool:
+    try:
+        replica.client().execute_command("CLUSTER", "REPLICATE", name)
+    except redis.ResponseError:
+        return False  # it has not heard of it yet
+    return True
+
+
+def wait_until(holds: t.Callable[[], bool], timeout: float = 30.0) -> None:
+    end = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
