@@ -117,6 +117,13 @@ class DatabaseMap:
     def takes(self, source: int) -> bool:
         return self.only is None or source in self.only
 
+    @property
+    def merges(self) -> bool:
+        """Whether two databases of the source may go to one of the target."""
+        taken = {source: target for source, target in self.targets.items() if self.takes(source)}
+        others = {target for target in taken.values() if target not in self.targets and self.takes(target)}
+        return bool(others) or len(set(taken.values())) < len(taken)
+
     def target(self, source: int) -> int:
         """The target's database for a database of the source."""
         return self.targets.get(source, source)

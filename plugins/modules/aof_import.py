@@ -13,8 +13,13 @@ version_added: 0.1.0
 author:
   - redisops.tair contributors (@redisops)
 description:
-  - Sends the commands of an AOF to a standalone Redis-compatible target such as Tair, pipelined, and counts the replies.
+  - Sends the commands of an AOF to a Redis-compatible target such as Tair, pipelined, and counts the replies.
     Takes the place of C(redis-cli --pipe).
+  - The target is a standalone server, or a cluster that is reached over its direct connection, any of whose nodes is named.
+    On a cluster every command goes to the node that serves its key, wherever slots move meanwhile and whichever replica takes over
+    from a failed master. Of C(DEL), C(UNLINK) and C(MSET) each node is sent the keys that it serves. A transaction of the AOF is divided
+    by slots, which is told as a warning. Other commands with keys of several slots, and databases other than 0, are refused before
+    anything is sent, with their places.
   - Reads the single file of Redis 6.2 and older and KeyDB, and the directory with a manifest of Redis 7.0 and newer and Valkey,
     base file first, then the incr files.
   - Never sends what is not a command. Annotation lines are skipped; a command that is cut off at the end of the AOF and an open
@@ -25,7 +30,7 @@ description:
   - Exactly once, whatever happens. The position is kept in the target (in one key, C(redisops.tair:checkpoint:imports)), so that
     an import that was killed or lost its connection goes on where it was when it is run again, from any machine.
     Lists and counters come out right too, because what is not the work of a rewrite travels in transactions that carry
-    their position.
+    their position. (On a cluster such a key is in every slot that is written to; all of them are removed at the end.)
   - A target that is not empty is refused before anything is sent, unless O(if_not_empty) says otherwise.
 extends_documentation_fragment:
   - redisops.tair._redis
@@ -117,6 +122,8 @@ options:
   database_map:
     description:
       - Where databases of the source are in the target, as source to target. Those that are not named keep their number.
+      - Two of them may go to one database, such as the only one of a cluster, unless a key is in both; that is looked for before anything
+        is sent.
     type: dict
   include_keys:
     description:
@@ -150,6 +157,15 @@ options:
       - Some proxies refuse deep pipelines (C(too many pending request)); give 1048576 there.
     type: int
     default: 16777216
+  topology:
+    description:
+      - What the target is.
+    type: str
+    choices:
+      auto: It is asked.
+      standalone: One server.
+      cluster: The nodes of a cluster, which are connected to directly.
+    default: auto
   timeout:
     description:
       - Seconds to wait for any one answer, and for how long a target that can't be reached is tried again before the import fails.
@@ -344,6 +360,7 @@ def options_of(params: dict[str, t.Any]) -> Options:
         rate_limit=params["rate_limit"],
         batch_bytes=params["batch_bytes"],
         window_bytes=params["window_bytes"],
+        topology=params["topology"],
         timeout=params["timeout"],
     )
 
@@ -363,6 +380,8 @@ def import_(module: AnsibleModule) -> Result:
             outcome = import_aof(aof, endpoint, options)
         size, files = aof.size, [str(path) for path in aof.files]
         rewritten = was_rewritten(found, aof)
+    for warning in outcome.warnings:
+        module.warn(warning)
     errors = outcome.errors
     result: Result = {
         "changed": outcome.changed,
@@ -414,6 +433,7 @@ def main() -> None:
             "rate_limit": {"type": "int", "default": 0},
             "batch_bytes": {"type": "int", "default": 64 * 1024},
             "window_bytes": {"type": "int", "default": 16 << 20},
+            "topology": {"type": "str", "choices": ["auto", "standalone", "cluster"], "default": "auto"},
             "timeout": {"type": "float", "default": 60.0},
             "progress_path": {"type": "path"},
         },

@@ -20,8 +20,11 @@ import redis
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
 from ansible_collections.redisops.tair.plugins.module_utils._cluster import key_slot
+from ansible_collections.redisops.tair.plugins.module_utils._errors import TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import import_aof
+from ansible_collections.redisops.tair.plugins.module_utils._import.selection import Selection
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options, Outcome
+from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.tests.support import dataset, snapshot
 from ansible_collections.redisops.tair.tests.support.module_process import ModuleProcess
@@ -29,6 +32,7 @@ from ansible_collections.redisops.tair.tests.support.servers import Server, buil
 
 StartCluster = t.Callable[..., t.List[Server]]
 
+CRLF = b"\r\n"
 OPTIONS: dict[str, t.Any] = {"batch_bytes": 4096, "window_bytes": 64 * 1024, "timeout": 20.0}
 
 
@@ -295,3 +299,117 @@ def wait_until(holds: t.Callable[[], bool], timeout: float = 30.0) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def imported_from(server: Server, late: t.Callable[[redis.Redis], object]) -> Source:
+    server.client().config_set("appendonly", "yes")
+    server.wait_for_rewrite()
+    return made_by(server, late, keys=0)
+
+
+@pytest.fixture
+def old_source(start_server: t.Callable[..., Server]) -> Server:
+    return start_server("redis-6.2.14", {"aof-use-rdb-preamble": "no"})
+
+
+def test_what_a_cluster_can_not_execute_is_told_before_anything_is_sent(
+    old_source: Server, start_cluster: StartCluster
+) -> None:
+    nodes = start_cluster("redis-7.0.15")
+
+    def late(client: redis.Redis) -> None:
+        client.sadd("one", "a", "b")
+        client.sadd("two", "b", "c")
+        client.sunionstore("three", ["one", "two"])
+        client.rename("three", "four")
+
+    source = imported_from(old_source, late)
+    data = source.aof.read_bytes()
+
+    with pytest.raises(TargetStateError) as refused:
+        import_into(nodes, source.aof)
+
+    assert "2 commands that a cluster can't execute" in str(refused.value)
+    assert f"sunionstore at byte {data.lower().index(b'*4' + CRLF + b'$11')}" in str(refused.value).lower()
+    assert "Nothing was imported" in str(refused.value)
+    assert [node.client().dbsize() for node in nodes] == [0, 0, 0]
+
+    outcome = import_into(nodes, source.aof, stop_at_error=False)
+    assert outcome.errors.count == 2 and "its keys are in several slots" in str(outcome.errors.samples[0])
+    assert redis.RedisCluster(host=nodes[0].host, port=nodes[0].port).scard("one") == 2
+
+
+def test_other_databases_are_refused_or_merged_where_no_key_is_in_both(
+    old_source: Server, start_cluster: StartCluster
+) -> None:
+    nodes = start_cluster("redis-7.0.15")
+    old_source.client().set("here", 1)
+    old_source.client(db=3).set("there", 3)
+    source = imported_from(old_source, lambda _client: old_source.client(db=3).rpush("list", "a"))
+
+    with pytest.raises(TargetStateError, match="holds data of database 3, and a cluster has database 0 only"):
+        import_into(nodes, source.aof)
+    import_into(nodes, source.aof, selection=Selection(databases=DatabaseMap(targets={3: 0})))
+
+    client = redis.RedisCluster(host=nodes[0].host, port=nodes[0].port)
+    assert (client.get("here"), client.get("there"), client.lrange("list", 0, -1)) == (b"1", b"3", [b"a"])
+    assert sum(node.client().dbsize() for node in nodes) == 3
+
+    empty(nodes)
+    old_source.client(db=3).append("here", "x")
+    with pytest.raises(TargetStateError, match="The key 'here' is in the databases"):
+        import_into(nodes, source.aof, selection=Selection(databases=DatabaseMap(targets={3: 0})))
+    assert [node.client().dbsize() for node in nodes] == [0, 0, 0]
+
+
+def test_a_flush_in_the_aof_empties_all_masters_once(old_source: Server, start_cluster: StartCluster) -> None:
+    nodes = start_cluster("redis-7.0.15")
+
+    def late(client: redis.Redis) -> None:
+        for number in range(300):
+            client.rpush(f"before:{number}", "a")
+        client.flushall()
+        for number in range(300):
+            client.rpush(f"after:{number}", number)
+        client.flushdb()
+        with client.pipeline(transaction=True) as pipe:
+            for number in range(300):
+                pipe.rpush(f"after:{number}", number)
+            pipe.execute()
+
+    source = imported_from(old_source, late)
+    import_into(nodes, source.aof)
+
+    assert_equal(source, nodes)
+
+
+def test_what_is_appended_later_is_imported_and_all_of_ours_is_removed_at_the_end(
+    old_source: Server, start_cluster: StartCluster
+) -> None:
+    nodes = start_cluster("redis-7.0.15")
+    rng = random.Random(11)
+    source = imported_from(old_source, lambda client: write_after_rewrite(client, rng, 2000))
+    first = import_into(nodes, source.aof, keep_checkpoint=True)
+    write_after_rewrite(old_source.client(), rng, 2000)
+    with pytest.raises(TargetStateError, match="is not empty"):
+        import_into(nodes, source.aof, resume=False)
+    second = import_into(nodes, source.aof)
+
+    expected = snapshot.snapshot(old_source.host, old_source.port)
+    assert snapshot.diff(expected, snapshot.snapshot(nodes[0].host, nodes[0].port, cluster=True)) == []
+    assert second.resumed_from == first.position and second.bytes > 10_000
+    assert not any(list(node.client().scan_iter("redisops*")) for node in nodes)
+
+
+def test_the_module_takes_any_node_and_warns_of_transactions_that_are_divided(
+    source: Source, start_cluster: StartCluster, run_module: t.Callable[..., dict[str, t.Any]]
+) -> None:
+    nodes = start_cluster("redis-7.0.15", password="pw")
+
+    checked = run_module("aof_import", {"path": str(source.aof), **nodes[2].login()}, check=True)
+    result = run_module("aof_import", {"path": str(source.aof), **nodes[2].login()})
+
+    assert checked["changed"] and result["changed"] and result["errors"] == 0
+    assert "transactions with keys of several slots" in str(result["warnings"])
+    found = snapshot.snapshot(nodes[0].host, nodes[0].port, "pw", cluster=True)
+    assert snapshot.diff(source.expected, found) == []

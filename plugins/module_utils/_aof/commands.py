@@ -91,6 +91,11 @@ def key_positions(command: Command) -> t.Sequence[int]:
     return (1,)
 
 
+def has_one_key(name: bytes) -> bool:
+    """Whether every command of this name (in capitals) has one key, whatever its arguments."""
+    return not (name in _NO_KEYS or name in _RANGES or name in _COUNTED or name in _STORE_WORDS)
+
+
 def first_key(command: Command) -> bytes | None:
     """The first key of a command, to name it in a message; None where it has none."""
     positions = key_positions(command)

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block
@@ -51,3 +52,14 @@ def selected_database(command: Command, current: int) -> int:
 def database_after(block: Block, current: int) -> int:
     """The source's database selected after a block that holds no SELECT but as its first command."""
     return block.database if block.database is not None else selected_database(block.commands[0], current)
+
+
+def blocks_by_database(block: Block) -> t.Iterator[Block]:
+    """The block in pieces that end before a SELECT."""
+    cuts = [at for at, command in enumerate(block.commands) if at and command[0].upper() == b"SELECT"]
+    places, taken = [*block.offsets(), block.end], 0
+    for low, high in zip([0, *cuts], [*cuts, len(block.commands)]):
+        size = sum(block.sizes[low:high])
+        data = block.data[taken : taken + size]
+        taken += size
+        yield Block(places[low], places[high], data, block.commands[low:high], block.sizes[low:high], places[low:high])

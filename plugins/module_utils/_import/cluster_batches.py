@@ -65,6 +65,8 @@ class SlotBatches:
         self._part = part
         self.end = start
         self.database = database
+        self._known = False
+        """Whether the database is known otherwise than by the commands, which may name that of the target."""
         self._batch = self._new()
         self._multi: list[Placed] | None = None
         """What stands in the MULTI that is open."""
@@ -79,13 +81,12 @@ class SlotBatches:
                 data = FileRange(part.fd, frame.start, frame.end, str(part.path))
                 yield from self._take(self._keys_of(frame), frame.start, frame.end, data, frame.end - frame.start)
             elif isinstance(frame, Block):
-                taken = 0
+                taken, self._known = 0, frame.database is not None
+                self.database = frame.database if frame.database is not None else self.database
                 ends = [*frame.offsets(), frame.end][1:]
                 for command, size, start, end in zip(frame.commands, frame.sizes, frame.offsets(), ends):
                     yield from self._take(command, start, end, frame.data[taken : taken + size], size)
                     taken += size
-                if frame.database is not None:
-                    self.database = frame.database
             elif isinstance(frame, Skipped):
                 self.database = frame.database
             self.end = part.position_of(frame.end)
@@ -109,7 +110,8 @@ class SlotBatches:
         if name == b"MULTI":
             self._multi, self._multi_at, self._multi_commands = [], (position, self.database), 1
             return
-        self.database = selected_database(command, self.database)
+        if not self._known:
+            self.database = selected_database(command, self.database)
         if name == b"SELECT" or position in self._session.outcome.errors.refused:
             if self._multi is None:
                 self._batch.commands += 1

@@ -110,10 +110,6 @@ class ClusterPipe:
             self._pipe(node).submit(share)
         self._collect()
 
-    def node_of(self, key: bytes) -> Node:
-        """Where a key goes, as far as is known."""
-        return self._slots.owner(key_slot(key))
-
     @property
     def idle(self) -> bool:
         """Whether everything that was submitted is finished and has been taken."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Frame
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
-from ansible_collections.redisops.tair.plugins.module_utils._cluster import Node, slot_tags
+from ansible_collections.redisops.tair.plugins.module_utils._cluster import slot_tags
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_batches import (
@@ -162,28 +162,24 @@ class _Sender:
         self._write(self._covered)
 
     def _flush(self, batch: SlotBatch, placed: Placed) -> None:
-        """Empty the masters one after the other, each together with the record that it was; the main record comes last."""
+        """Empty the masters one after the other, each together with the record that it was."""
         session = self._session
         self._write(self._covered)  # what goes on from here does not need what is taken away
         self._passed(batch)
         self._covered, self._crc = batch.end, session.aof.checksum(batch.end)
         self._applied = {}  # each slot's own record goes, too
-        checkpoint = self._checkpoint()
-        records: dict[Node, list[RoutedPart]] = {}
-        for part in session.topology.record(checkpoint).routed or ():
-            node = self._pipe.node_of(part.key)
-            records[node] = [*records.pop(node, []), part]
-        for parts in records.values():
-            data = [_MULTI, placed.data, *(piece for part in parts for piece in part.data), _EXEC]
-            size = len(_MULTI) + placed.size + sum(part.size for part in parts) + len(_EXEC)
+        *copies, _main = session.topology.record(self._checkpoint()).routed or ()
+        for copy in copies:  # one for each master
+            data = [_MULTI, placed.data, *copy.data, _EXEC]
+            size = len(_MULTI) + placed.size + copy.size + len(_EXEC)
             request = Request([], 0, 0)
-            self._pipe.submit(_routed(request, [RoutedPart(parts[0].key, data, size, len(parts) + _FRAME_REPLIES)]))
+            self._pipe.submit(_routed(request, [RoutedPart(copy.key, data, size, 1 + _FRAME_REPLIES)]))
             self._await()
             fault = next((reply for reply in request.replies if isinstance(reply, ErrorReply)), None)
             if fault is not None:
                 session.add_error(placed.found, fault)
         session.outcome.changed = True
-        session.checkpoint = checkpoint
+        self._write(self._covered)
 
     def _await(self) -> None:
         while not self._pipe.idle:

@@ -40,6 +40,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.session impo
     passing_state,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.standalone import Standalone
+from ansible_collections.redisops.tair.plugins.module_utils._import.survey import survey
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import Link, Topology
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, LoginRefusedError, ServerFacts
 from ansible_collections.redisops.tair.plugins.module_utils._target import topology_of
@@ -67,6 +68,7 @@ def import_aof(
         before = topology.facts()
         _check_target(session, before)
         _choose_start(session, known)
+        survey(session)
         session.round_trip = topology.round_trip()
         topology.close()
         began_at = session.checkpoint.position
@@ -89,6 +91,7 @@ def check_import(aof: OpenAof, endpoint: Endpoint, options: Options) -> Outcome:
         outcome = session.outcome
         _check_target(session, topology.facts())
         _choose_start(session, dry_run=True)
+        survey(session)
     outcome.position = session.checkpoint.position
     outcome.changed = outcome.changed or outcome.position < aof.size
     return outcome

@@ -38,19 +38,19 @@ class Route:
 
 def route(command: Command) -> Route:
     """Where ``command`` goes; none of MULTI, EXEC and SELECT. Raises :class:`NotForClusters`."""
-    positions = key_positions(command)
-    if len(positions) == 1:
+    positions, name = key_positions(command), command[0].upper()
+    if len(positions) == 1 and name != b"MOVE":
         return Route(((key_slot(command[positions[0]]), command),))
-    name = command[0].upper()
     if not positions:
         if name in _FLUSHES:
             return Route(flush=True)
         if name in _EVERYWHERE:
             return Route(everywhere=True)
         raise NotForClusters("it names no key, and so no node of a cluster")
+    if name == b"MOVE" or (name == b"COPY" and any(word.upper() == b"DB" for word in command[3:])):
+        raise NotForClusters("it takes a key to another database, and a cluster has one only")
     slots = [key_slot(command[at]) for at in positions]
     if len(set(slots)) == 1:
-        _same_database(name, command)
         return Route(((slots[0], command),))
     step = DIVISIBLE.get(name)
     if step is None:
@@ -59,8 +59,3 @@ def route(command: Command) -> Route:
     for slot, at in zip(slots, positions):
         pieces.setdefault(slot, [command[0]]).extend(command[at : at + step])
     return Route(tuple(pieces.items()))
-
-
-def _same_database(name: bytes, command: Command) -> None:
-    if name == b"COPY" and any(arg.upper() == b"DB" for arg in command[3:]):
-        raise NotForClusters("it copies a key to another database, and a cluster has one only")

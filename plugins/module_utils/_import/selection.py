@@ -55,7 +55,7 @@ class Selection:
         if not self.databases.takes(database):
             return None
         if name in _WHOLE_DATABASE and not self.takes_all:
-            if name == b"SWAPDB" or not self._keys.takes_all or self._protect:
+            if name == b"SWAPDB" or not self._keys.takes_all or self._protect or self.databases.merges:
                 raise PartlySelected("it changes whole databases, and only a part of their keys belongs to this AOF")
             return command
         positions = key_positions(command)

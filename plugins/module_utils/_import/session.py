@@ -22,7 +22,11 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
 )
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof, Part
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
-from ansible_collections.redisops.tair.plugins.module_utils._import.batch import Batch, selected_database
+from ansible_collections.redisops.tair.plugins.module_utils._import.batch import (
+    Batch,
+    blocks_by_database,
+    selected_database,
+)
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.errors import CommandError, ErrorLog
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
@@ -196,21 +200,25 @@ class Session:
                 else:
                     yield Skipped(frame.start, frame.end, database)
             elif isinstance(frame, Block):
-                commands, places = [], []
-                for command, place in zip(frame.commands, frame.offsets()):
-                    database = selected_database(command, database)
-                    wanted = self._wanted(Found(part.position_of(place), database, command), select)
-                    if wanted is not None:
-                        commands.append(wanted)
-                        places.append(place)
-                if commands:
-                    encoded = [encode(command) for command in commands]
-                    sizes = [len(raw) for raw in encoded]
-                    yield Block(frame.start, frame.end, b"".join(encoded), commands, sizes, places, database)
-                else:
-                    yield Skipped(frame.start, frame.end, database)
+                for block in blocks_by_database(frame):
+                    database = selected_database(block.commands[0], database)
+                    yield self._selected_of(part, block, database)
             else:
                 yield frame
+
+    def _selected_of(self, part: Part, block: Block, database: int) -> Frame:
+        """What is wanted of a block of one database."""
+        commands, places = [], []
+        for command, place in zip(block.commands, block.offsets()):
+            wanted = self._wanted(Found(part.position_of(place), database, command), self.options.selection.of)
+            if wanted is not None:
+                commands.append(wanted)
+                places.append(place)
+        if not commands:
+            return Skipped(block.start, block.end, database)
+        encoded = [encode(command) for command in commands]
+        sizes = [len(raw) for raw in encoded]
+        return Block(block.start, block.end, b"".join(encoded), commands, sizes, places, database)
 
     def _wanted(self, found: Found, select: t.Callable[[Command, int], Command | None]) -> Command | None:
         try:
