@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Which slot a key is in, and which node of a cluster serves a slot."""
+"""Which node of a cluster serves a slot, and what nodes say of it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,13 @@ from contextlib import closing
 from dataclasses import replace
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, TargetStateError
+from ansible_collections.redisops.tair.plugins.module_utils._keys import SLOTS
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 
-SLOTS = 16384
-
 #: The answers of a node that has not executed a command because its key is, or may be, with another one.
 _REDIRECTED = re.compile(r"^(?:EXECABORT .*: )?(MOVED|ASK|TRYAGAIN|CLUSTERDOWN)(?: (\d+) (\S*):(\d+))?")
-
-
-def key_slot(key: bytes) -> int:
-    """The slot of a key: of what stands between its first ``{`` and the next ``}``, if anything, else of all of it."""
-    start = key.find(b"{")
-    if start >= 0:
-        end = key.find(b"}", start + 1)
-        if end > start + 1:
-            key = key[start + 1 : end]
-    return crc_hqx(key, 0) % SLOTS
 
 
 @functools.cache
@@ -87,6 +76,19 @@ def slot_ranges(reply: Reply, host: str) -> list[tuple[int, int, Node]]:
     return ranges
 
 
+def own_slots(nodes: bytes) -> frozenset[int]:
+    """The slots that the node serves which has answered ``CLUSTER NODES`` so."""
+    slots: set[int] = set()
+    for line in nodes.decode().splitlines():
+        fields = line.split()
+        if len(fields) > 2 and "myself" in fields[2].split(","):
+            for told in fields[8:]:
+                if not told.startswith("["):  # these are on their way
+                    first, _dash, last = told.partition("-")
+                    slots.update(range(int(first), int(last or first) + 1))
+    return frozenset(slots)
+
+
 class SlotMap:
     """Who serves each slot, as the cluster itself says, and as its answers correct it."""
 
@@ -105,6 +107,9 @@ class SlotMap:
     def first_slots(self) -> list[int]:
         """The lowest slot of each master."""
         return [self._owners.index(node) for node in self.masters]
+
+    def slots_of(self, node: Node) -> frozenset[int]:
+        return frozenset(slot for slot, owner in enumerate(self._owners) if owner == node)
 
     def endpoint_of(self, node: Node) -> Endpoint:
         return replace(self._endpoint, host=node.host, port=node.port, unix_socket="")

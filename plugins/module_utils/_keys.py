@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+from binascii import crc_hqx
 from dataclasses import dataclass, field
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
@@ -23,6 +24,20 @@ CHECKPOINT_KEY = CHECKPOINT_PREFIX + b"imports"
 def checkpoint_key_of(tag: bytes) -> bytes:
     """The same for one slot of a cluster, of which ``tag`` is a short key."""
     return CHECKPOINT_PREFIX + b"{" + tag + b"}"
+
+
+#: Of every cluster.
+SLOTS = 16384
+
+
+def key_slot(key: bytes) -> int:
+    """The slot of a key: of what stands between its first ``{`` and the next ``}``, if anything, else of all of it."""
+    start = key.find(b"{")
+    if start >= 0:
+        end = key.find(b"}", start + 1)
+        if end > start + 1:
+            key = key[start + 1 : end]
+    return crc_hqx(key, 0) % SLOTS
 
 
 def glob_to_regex(pattern: str) -> bytes:
@@ -73,17 +88,31 @@ def _character_class(raw: bytes, i: int) -> tuple[bytes, int]:
 
 
 class KeyFilter:
-    """Keys wanted by pattern: any key where ``include`` is empty; ``exclude`` wins. Never our own checkpoints."""
+    """Keys wanted by pattern: any key where ``include`` is empty; ``exclude`` wins. Never our own checkpoints.
 
-    def __init__(self, include: t.Sequence[str] = (), exclude: t.Sequence[str] = ()) -> None:
-        self.takes_all = not include and not exclude
+    ``slots``: of a cluster, only those in which the keys are; None for all keys.
+    """
+
+    def __init__(
+        self, include: t.Sequence[str] = (), exclude: t.Sequence[str] = (), *, slots: t.Container[int] | None = None
+    ) -> None:
+        self.takes_all = not include and not exclude and slots is None
+        self._patterns = include, exclude
+        self._slots = slots
         self._include = _any_of(include).fullmatch if include else None
         self._exclude = _any_of(exclude).fullmatch if exclude else None
+
+    def within(self, slots: t.Container[int] | None) -> KeyFilter:
+        """The same for the keys of some slots only."""
+        include, exclude = self._patterns
+        return KeyFilter(include, exclude, slots=slots)
 
     def takes(self, key: bytes) -> bool:
         if key.startswith(CHECKPOINT_PREFIX):
             return False
         if self._exclude is not None and self._exclude(key):
+            return False
+        if self._slots is not None and key_slot(key) not in self._slots:
             return False
         return self._include is None or self._include(key) is not None
 

@@ -19,12 +19,11 @@ import pytest
 import redis
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
-from ansible_collections.redisops.tair.plugins.module_utils._cluster import key_slot
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import import_aof
 from ansible_collections.redisops.tair.plugins.module_utils._import.selection import Selection
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options, Outcome
-from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap
+from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, key_slot
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.tests.support import dataset, snapshot
 from ansible_collections.redisops.tair.tests.support.module_process import ModuleProcess

@@ -566,14 +566,6 @@ def test_it_speaks_tls_with_either_side(start_server: StartServer, run_module: R
     assert found(run_module("keyspace_compare", login(source, target))) == [(0, "key", "missing")]
 
 
-def test_a_node_of_a_cluster_is_refused(start_server: StartServer, run_module: RunModule) -> None:
-    source, target = start_server("redis-7.0.15"), start_server("redis-7.0.15", {"cluster-enabled": "yes"})
-
-    result = run_module("keyspace_compare", login(source, target))
-
-    assert result["failed"] and f"{target} is a node of a cluster" in result["msg"]
-
-
 @pytest.mark.parametrize(
     "options",
     [{"sample": -1}, {"ttl_tolerance": -0.1}, {"max_differences": -1}, {"databases": [-1]}, {"database_map": {"x": 1}}],

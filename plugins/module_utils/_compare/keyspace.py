@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import time
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
 
 from ansible_collections.redisops.tair.plugins.module_utils._compare.census import Census
 from ansible_collections.redisops.tair.plugins.module_utils._compare.closer import Found
+from ansible_collections.redisops.tair.plugins.module_utils._compare.cluster import common_slots, nodes_of
 from ansible_collections.redisops.tair.plugins.module_utils._compare.functions import (
     library_differences,
     read_libraries,
@@ -100,13 +101,49 @@ class Report:
     def equal(self) -> bool:
         return not (self.missing or self.extra or self.mismatched)
 
+    def add(self, other: Report, *, share: bool) -> None:
+        """Take in the comparison with another node of the same cluster.
+
+        ``share``: whether the keys of the source were counted that belong there, and not all of them.
+        """
+        self.compared += other.compared
+        self.missing += other.missing
+        self.extra += other.extra
+        self.mismatched += other.mismatched
+        self.repaired += other.repaired
+        self.differences += other.differences
+        self.warnings += [warning for warning in other.warnings if warning not in self.warnings]
+        known = {(count.source, count.target): count for count in self.databases}
+        for count in other.databases:
+            before = known.get((count.source, count.target))
+            if before is not None:
+                keys = count.source_keys + before.source_keys if share else count.source_keys
+                count = replace(count, source_keys=keys, target_keys=count.target_keys + before.target_keys)
+            known[count.source, count.target] = count
+        self.databases = list(known.values())
+
 
 def compare_keyspaces(source: Endpoint, target: Endpoint, options: Options) -> Report:
-    """Compare two servers. Changes nothing unless a repair is asked for. Raises :class:`TairError`."""
+    """Compare two servers, or a server and a cluster. Changes nothing unless a repair is asked for. Raises :class:`TairError`.
+
+    A cluster is compared node by node, each with the keys of the slots that it serves; what slots move meanwhile is an
+    error. Of a source that is a node of a cluster the keys that it serves are compared, whatever else the target holds.
+    """
     started = time.monotonic()
-    with Side(source) as source_side, Side(target) as target_side:
-        comparison = _Comparison(Pair(source_side, target_side, options.tolerance), options)
-        report = comparison.run()
+    report = Report()
+    with Side(source) as source_side:
+        nodes = nodes_of(target)
+        for node, slots in nodes:
+            with Side(node) as node_side:
+                shared = common_slots(slots, source_side.slots)
+                of_node = replace(
+                    options,
+                    keys=options.keys.within(shared),
+                    sample=-(-options.sample // len(nodes)),
+                    max_differences=options.max_differences - len(report.differences),
+                )
+                found = _Comparison(Pair(source_side, node_side, options.tolerance), of_node).run()
+                report.add(found, share=options.mode == "count")
     report.elapsed = round(time.monotonic() - started, 3)
     return report
 
@@ -139,7 +176,6 @@ class _Comparison:
         }
 
     def run(self) -> Report:
-        self._refuse_clusters()
         self._refuse_itself()
         if self._options.mode == "count":
             self._count()
@@ -149,14 +185,6 @@ class _Comparison:
             self._tell_sizes()
         self._report.repaired = self._repair.copied if self._repair else 0
         return self._report
-
-    def _refuse_clusters(self) -> None:
-        for side in (self._pair.source, self._pair.target):
-            if side.facts.mode == "cluster":
-                raise TairError(
-                    f"{side} is a node of a cluster, and this version compares standalone servers only",
-                    todo="Give the address of a standalone server",
-                )
 
     def _refuse_itself(self) -> None:
         """A comparison of a database with itself always ends well, and proves nothing."""

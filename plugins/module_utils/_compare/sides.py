@@ -12,6 +12,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.redisops.tair.plugins.module_utils._cluster import own_slots
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, KeyFilter
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
@@ -56,6 +57,10 @@ class Side:
         self._wires: list[Wire] = []
         self.wire = self.connect()
         self._scanner = self.connect()
+        self.slots: frozenset[int] | None = None
+        """Those that it serves, where it is a node of a cluster."""
+        if self.facts.mode == "cluster":
+            self.slots = own_slots(self.wire.call(b"CLUSTER", b"NODES"))
         self.tells_expiry = self.wire.supports(b"PEXPIRETIME", _NOBODYS_KEY)
         """7.0 and newer; older servers only tell the time left."""
         self.tells_memory = self.wire.supports(b"MEMORY", b"USAGE", _NOBODYS_KEY)

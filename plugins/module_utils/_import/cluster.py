@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Frame
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
-from ansible_collections.redisops.tair.plugins.module_utils._cluster import SLOTS, Node, key_slot, slot_tags
+from ansible_collections.redisops.tair.plugins.module_utils._cluster import Node, slot_tags
 from ansible_collections.redisops.tair.plugins.module_utils._cluster_wire import ClusterWire, Question
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_pipe import ClusterPipe
@@ -33,7 +33,12 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_tran
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Pipe, paced
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import CheckpointRequest
-from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY, checkpoint_key_of
+from ansible_collections.redisops.tair.plugins.module_utils._keys import (
+    CHECKPOINT_KEY,
+    SLOTS,
+    checkpoint_key_of,
+    key_slot,
+)
 from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     Endpoint,
     ServerFacts,

@@ -16,11 +16,11 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Frame, LargeCommand, Skipped
 from ansible_collections.redisops.tair.plugins.module_utils._aof.grammar import parse_command
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
-from ansible_collections.redisops.tair.plugins.module_utils._cluster import key_slot
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import Batch, selected_database
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import FileRange, Sendable
 from ansible_collections.redisops.tair.plugins.module_utils._import.routing import NotForClusters, route
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Found, Session
+from ansible_collections.redisops.tair.plugins.module_utils._keys import key_slot
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, ErrorReply, encode
 
 #: Of the AOF, in one batch: many commands for one slot make one transaction of it instead of many.

@@ -19,13 +19,7 @@ import typing as t
 from collections import deque
 from dataclasses import dataclass, field
 
-from ansible_collections.redisops.tair.plugins.module_utils._cluster import (
-    Node,
-    Redirection,
-    SlotMap,
-    key_slot,
-    redirection,
-)
+from ansible_collections.redisops.tair.plugins.module_utils._cluster import Node, Redirection, SlotMap, redirection
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import (
     ConnectionLost,
     FileRange,
@@ -33,6 +27,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import 
     Request,
     Sendable,
 )
+from ansible_collections.redisops.tair.plugins.module_utils._keys import key_slot
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply, encode
 
 _ASKING = encode([b"ASKING"])

@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import DIVISIBLE, key_positions
-from ansible_collections.redisops.tair.plugins.module_utils._cluster import key_slot
+from ansible_collections.redisops.tair.plugins.module_utils._keys import key_slot
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
 #: For all masters, as every one of them has its own functions and scripts.
