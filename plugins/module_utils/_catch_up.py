@@ -26,6 +26,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import op
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError, TairError
 from ansible_collections.redisops.tair.plugins.module_utils._fence import Method, choose_method, set_fence
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import import_aof
+from ansible_collections.redisops.tair.plugins.module_utils._import.selection import Selection
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options, Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     Endpoint,
@@ -217,9 +218,12 @@ def bring_up_to_date(
     """All that the module ``aof_catch_up`` does, with its options as ``params``; what it returns."""
     target, source = Endpoint.from_params(params), Endpoint.from_params(params["source"])
     fenced = params["fence"] == "last"
-    rounds = Rounds(bring, params["aof_base_size"], target, Options(timeout=params["timeout"]), look=not fenced)
     methods: list[Method] = []
     with contextlib.closing(connect(source, timeout=params["timeout"])) as client:
+        # The target of a cluster's master may be that of the other masters, too.
+        shared = server_facts(client, source).mode == "cluster"
+        options = Options(timeout=params["timeout"], selection=Selection(protect=shared))
+        rounds = Rounds(bring, params["aof_base_size"], target, options, look=not fenced)
 
         def stop_writers() -> None:
             facts = server_facts(client, source)

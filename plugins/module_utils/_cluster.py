@@ -8,33 +8,19 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import typing as t
-from binascii import crc_hqx
 from contextlib import closing
 from dataclasses import replace
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, TargetStateError
-from ansible_collections.redisops.tair.plugins.module_utils._keys import SLOTS
+from ansible_collections.redisops.tair.plugins.module_utils._keys import SLOTS, slots_from_text
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 
 #: The answers of a node that has not executed a command because its key is, or may be, with another one.
 _REDIRECTED = re.compile(r"^(?:EXECABORT .*: )?(MOVED|ASK|TRYAGAIN|CLUSTERDOWN)(?: (\d+) (\S*):(\d+))?")
-
-
-@functools.cache
-def slot_tags() -> tuple[bytes, ...]:
-    """For each slot a short text that is in it."""
-    tags: dict[int, bytes] = {}
-    number = 0
-    while len(tags) < SLOTS:
-        tag = b"%x" % number
-        tags.setdefault(crc_hqx(tag, 0) % SLOTS, tag)
-        number += 1
-    return tuple(tags[slot] for slot in range(SLOTS))
 
 
 class Node(t.NamedTuple):
@@ -76,17 +62,13 @@ def slot_ranges(reply: Reply, host: str) -> list[tuple[int, int, Node]]:
     return ranges
 
 
-def own_slots(nodes: bytes) -> frozenset[int]:
-    """The slots that the node serves which has answered ``CLUSTER NODES`` so."""
-    slots: set[int] = set()
-    for line in nodes.decode().splitlines():
-        fields = line.split()
-        if len(fields) > 2 and "myself" in fields[2].split(","):
-            for told in fields[8:]:
-                if not told.startswith("["):  # these are on their way
-                    first, _dash, last = told.partition("-")
-                    slots.update(range(int(first), int(last or first) + 1))
-    return frozenset(slots)
+def own_slots(wire: Wire) -> frozenset[int]:
+    """The slots whose keys a node of a cluster holds: those that it serves, or that the master of a replica does."""
+    lines = {fields[0]: fields for fields in map(str.split, wire.call(b"CLUSTER", b"NODES").decode().splitlines())}
+    fields = next(fields for fields in lines.values() if "myself" in fields[2].split(","))
+    holder = lines.get(fields[3], fields)  # of a master that is "-"
+    # Those in brackets are on their way.
+    return slots_from_text(told for told in holder[8:] if not told.startswith("[")) or frozenset()
 
 
 class SlotMap:

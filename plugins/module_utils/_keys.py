@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 from binascii import crc_hqx
@@ -38,6 +39,38 @@ def key_slot(key: bytes) -> int:
         if end > start + 1:
             key = key[start + 1 : end]
     return crc_hqx(key, 0) % SLOTS
+
+
+@functools.cache
+def slot_tags() -> tuple[bytes, ...]:
+    """For each slot a short text that is in it."""
+    tags: dict[int, bytes] = {}
+    number = 0
+    while len(tags) < SLOTS:
+        tag = b"%x" % number
+        tags.setdefault(crc_hqx(tag, 0) % SLOTS, tag)
+        number += 1
+    return tuple(tags[slot] for slot in range(SLOTS))
+
+
+def slots_from_text(ranges: t.Iterable[str] | None) -> frozenset[int] | None:
+    """The slots of ``["0-5460", "7000"]``; None for None. Raises :class:`TairError`."""
+    if ranges is None:
+        return None
+    slots: set[int] = set()
+    for told in ranges:
+        first, _dash, last = str(told).partition("-")
+        if not first.isdigit() or not (last or first).isdigit() or int(last or first) >= SLOTS:
+            raise TairError(f"'{told}' is no range of slots", todo=f"Write it as 0-{SLOTS - 1}")
+        slots.update(range(int(first), int(last or first) + 1))
+    return frozenset(slots)
+
+
+def slots_as_text(slots: frozenset[int]) -> list[str]:
+    """The other way round."""
+    firsts = [slot for slot in sorted(slots) if slot - 1 not in slots]
+    lasts = [slot for slot in sorted(slots) if slot + 1 not in slots]
+    return [str(first) if first == last else f"{first}-{last}" for first, last in zip(firsts, lasts)]
 
 
 def glob_to_regex(pattern: str) -> bytes:

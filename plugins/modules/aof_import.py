@@ -157,6 +157,16 @@ options:
       - Some proxies refuse deep pipelines (C(too many pending request)); give 1048576 there.
     type: int
     default: 16777216
+  slots:
+    description:
+      - Of a source that is a master of a cluster, the slots that it serves, as M(redisops.tair.aof_info) returns them in
+        RV(redisops.tair.aof_info#module:slots).
+      - The target is taken to be empty where it holds no key of these, so that the masters of a cluster can be imported into one target
+        one by one or side by side. C(FLUSHALL) and C(FLUSHDB) in the AOF, which would take away what the other masters have, count as errors, and
+        O(if_not_empty=flush) is refused.
+      - To look for such keys a target that is no cluster is scanned.
+    type: list
+    elements: str
   topology:
     description:
       - What the target is.
@@ -333,17 +343,24 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof, was_rewritten
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, server_spec
-from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError, TairError
 from ansible_collections.redisops.tair.plugins.module_utils._import.abandoned import end_when_abandoned
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import check_import, import_aof
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import ProgressFile
 from ansible_collections.redisops.tair.plugins.module_utils._import.selection import Selection
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options
-from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, KeyFilter
+from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, KeyFilter, slots_from_text
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 
 
 def options_of(params: dict[str, t.Any]) -> Options:
+    slots = slots_from_text(params["slots"])
+    if slots is not None and params["if_not_empty"] == "flush":
+        raise TairError(
+            "if_not_empty=flush deletes what the other masters of the source's cluster have imported",
+            changed="Nothing was changed",
+            todo="Empty the target before the first of them, and leave if_not_empty at fail",
+        )
     return Options(
         if_not_empty=params["if_not_empty"],
         resume=params["resume"],
@@ -355,8 +372,9 @@ def options_of(params: dict[str, t.Any]) -> Options:
         selection=Selection(
             KeyFilter(params["include_keys"], params["exclude_keys"]),
             DatabaseMap.from_params(params["databases"], params["database_map"]),
-            protect=params["if_not_empty"] == "append",
+            protect=params["if_not_empty"] == "append" or slots is not None,
         ),
+        slots=slots,
         rate_limit=params["rate_limit"],
         batch_bytes=params["batch_bytes"],
         window_bytes=params["window_bytes"],
@@ -433,6 +451,7 @@ def main() -> None:
             "rate_limit": {"type": "int", "default": 0},
             "batch_bytes": {"type": "int", "default": 64 * 1024},
             "window_bytes": {"type": "int", "default": 16 << 20},
+            "slots": {"type": "list", "elements": "str"},
             "topology": {"type": "str", "choices": ["auto", "standalone", "cluster"], "default": "auto"},
             "timeout": {"type": "float", "default": 60.0},
             "progress_path": {"type": "path"},

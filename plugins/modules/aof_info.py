@@ -78,6 +78,12 @@ role:
   returned: success
   type: str
   sample: master
+slots:
+  description: Of a node of a cluster, the slots whose keys it holds, as ranges; V(null) for any other server.
+  returned: success
+  type: list
+  elements: str
+  sample: [0-5460]
 layout:
   description: V(single) for one file (up to Redis 6.2, and KeyDB), V(multi) for a manifest with base and incr files.
   returned: success
@@ -293,11 +299,16 @@ rewrite_writes:
   sample: [FUNCTION LOAD code]
 """
 
+from contextlib import closing
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, source_spec
+from ansible_collections.redisops.tair.plugins.module_utils._cluster import own_slots
 from ansible_collections.redisops.tair.plugins.module_utils._condition import describe_condition
+from ansible_collections.redisops.tair.plugins.module_utils._keys import slots_as_text
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._source import Files, describe_source
+from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 
 
 def describe(module: AnsibleModule) -> Result:
@@ -307,9 +318,15 @@ def describe(module: AnsibleModule) -> Result:
     facts = server_facts(client, endpoint)
     return {
         "changed": False,
+        "slots": _slots(endpoint) if facts.mode == "cluster" else None,
         **describe_source(client, endpoint, facts, files),
         **describe_condition(endpoint, facts, here=files.here),
     }
+
+
+def _slots(endpoint: Endpoint) -> list[str]:
+    with closing(Wire(endpoint, allow_misconf=True)) as wire:
+        return slots_as_text(own_slots(wire))
 
 
 def main() -> None:

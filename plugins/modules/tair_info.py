@@ -30,6 +30,12 @@ options:
     type: list
     elements: str
     default: []
+  slots:
+    description:
+      - Slots as M(redisops.tair.aof_info) returns them, of a source that is a master of a cluster. RV(empty) is then about keys
+        of these.
+    type: list
+    elements: str
   measure_bandwidth:
     description:
       - Whether to measure RV(bandwidth). That sends and receives some megabytes with C(ECHO), for half a second or a little longer.
@@ -202,14 +208,19 @@ tls:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, server_spec
 from ansible_collections.redisops.tair.plugins.module_utils._bandwidth import measured_bandwidth
+from ansible_collections.redisops.tair.plugins.module_utils._group import keys_within
+from ansible_collections.redisops.tair.plugins.module_utils._keys import slots_from_text
 from ansible_collections.redisops.tair.plugins.module_utils._needs import judge_examples
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._target import describe_target
 
 
 def describe(module: AnsibleModule) -> Result:
-    endpoint = Endpoint.from_params(module.params)
+    endpoint, slots = Endpoint.from_params(module.params), slots_from_text(module.params["slots"])
     target = describe_target(endpoint)
+    empty = target.empty
+    if slots is not None and not empty:
+        empty = not keys_within(endpoint, slots, cluster=target.topology == "cluster")
     verdict = judge_examples(module.params["commands"], endpoint, target) if module.params["commands"] else None
     return {
         "changed": False,
@@ -226,7 +237,7 @@ def describe(module: AnsibleModule) -> Result:
         "evicts": target.evicts,
         "databases": target.databases,
         "keyspace": {str(number): keys for number, keys in target.keyspace.items()},
-        "empty": target.empty,
+        "empty": empty,
         "unfinished_import": target.unfinished_import,
         "round_trip_ms": target.round_trip_ms,
         "bandwidth": measured_bandwidth(endpoint) if module.params["measure_bandwidth"] else None,
@@ -243,6 +254,7 @@ def main() -> None:
     spec = {
         **server_spec(),
         "commands": {"type": "list", "elements": "str", "default": []},
+        "slots": {"type": "list", "elements": "str"},
         "measure_bandwidth": {"type": "bool", "default": False},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)

@@ -58,9 +58,9 @@ class Side:
         self.wire = self.connect()
         self._scanner = self.connect()
         self.slots: frozenset[int] | None = None
-        """Those that it serves, where it is a node of a cluster."""
+        """Those whose keys it holds, where it is a node of a cluster."""
         if self.facts.mode == "cluster":
-            self.slots = own_slots(self.wire.call(b"CLUSTER", b"NODES"))
+            self.slots = own_slots(self.wire)
         self.tells_expiry = self.wire.supports(b"PEXPIRETIME", _NOBODYS_KEY)
         """7.0 and newer; older servers only tell the time left."""
         self.tells_memory = self.wire.supports(b"MEMORY", b"USAGE", _NOBODYS_KEY)
@@ -93,6 +93,8 @@ class Side:
     def connect(self) -> Wire:
         """One more connection, closed together with the others."""
         self._wires.append(Wire(self.endpoint, sections=True))
+        if self.facts.mode == "cluster" and self.facts.role == "slave":
+            self._wires[-1].call(b"READONLY")  # else it sends us to its master
         return self._wires[-1]
 
     def volumes(self) -> dict[int, Volume]:

@@ -21,8 +21,9 @@ from dataclasses import replace
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Frame
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
-from ansible_collections.redisops.tair.plugins.module_utils._cluster import Node, slot_tags
+from ansible_collections.redisops.tair.plugins.module_utils._cluster import Node
 from ansible_collections.redisops.tair.plugins.module_utils._cluster_wire import ClusterWire, Question
+from ansible_collections.redisops.tair.plugins.module_utils._group import keys_within
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_pipe import ClusterPipe
 from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_pipe import Part as RoutedPart
@@ -38,6 +39,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._keys import (
     SLOTS,
     checkpoint_key_of,
     key_slot,
+    slot_tags,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     Endpoint,
@@ -117,13 +119,11 @@ class Cluster:
                 least = checkpoint
         return replace(least, zone=furthest.covered - least.position, crc=furthest.crc)
 
-    def keys_of_others(self) -> int:
-        keys = sum(self._wire.each(b"DBSIZE"))
-        if not keys:
+    def keys_of_others(self, slots: frozenset[int] | None) -> int:
+        if not sum(self._wire.each(b"DBSIZE")):
             return 0
-        own = self._asked(range(SLOTS), lambda key: (b"EXISTS", key))
-        main = self._wire.exchange([Question(key_slot(CHECKPOINT_KEY), (b"EXISTS", CHECKPOINT_KEY))])
-        return max(keys - sum(reply for reply in [*own, *main] if isinstance(reply, int)), 0)
+        wanted = frozenset(range(SLOTS)) if slots is None else slots
+        return keys_within(self.endpoint, wanted, cluster=True, timeout=self._timeout)
 
     def empty(self) -> None:
         self._wire.each(b"FLUSHALL")

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Frame
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
-from ansible_collections.redisops.tair.plugins.module_utils._cluster import slot_tags
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_batches import (
@@ -30,7 +29,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_pipe
 from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_pipe import Part as RoutedPart
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Request
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Found, Rewind, Session
-from ansible_collections.redisops.tair.plugins.module_utils._keys import checkpoint_key_of
+from ansible_collections.redisops.tair.plugins.module_utils._keys import checkpoint_key_of, slot_tags
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply, encode
 
 _MULTI = encode([b"MULTI"])

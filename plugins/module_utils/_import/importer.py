@@ -144,7 +144,7 @@ def _choose_start(session: Session, known: str = "", *, dry_run: bool = False) -
     """Go on with an earlier import of this AOF, or begin a new one where the target may take it."""
     endpoint, options, aof, topology = session.endpoint, session.options, session.aof, session.topology
     nothing = f"Nothing was changed on {endpoint}"
-    underway, keys = topology.checkpoints(), topology.keys_of_others()
+    underway = topology.checkpoints()
     ours = [checkpoint for checkpoint in underway.values() if checkpoint.id == known or checkpoint.names(aof)]
     if ours and options.resume:
         checkpoint = max(ours, key=lambda found: found.position)
@@ -169,6 +169,7 @@ def _choose_start(session: Session, known: str = "", *, dry_run: bool = False) -
         session.outcome.commands = session.outcome.commands_before = checkpoint.commands
         session.outcome.errors.count = checkpoint.errors
         return
+    keys = topology.keys_of_others(options.slots)
     if (keys or underway) and options.if_not_empty == "flush":
         session.outcome.changed = True
         if not dry_run:

@@ -59,6 +59,8 @@ class Options:
     rate_limit: int = 0
     """Bytes a second; 0 is no limit."""
     selection: Selection = field(default_factory=Selection)
+    slots: frozenset[int] | None = None
+    """Of a source that is a master of a cluster: its own, so that what other masters import is not in the way."""
     topology: str = "auto"
     """``auto``, ``standalone`` or ``cluster``."""
     timeout: float = 60.0

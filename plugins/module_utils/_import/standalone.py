@@ -14,6 +14,7 @@ import typing as t
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Frame
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
+from ansible_collections.redisops.tair.plugins.module_utils._group import keys_within
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import (
     Checkpoint,
     read_checkpoints,
@@ -76,7 +77,9 @@ class Standalone:
         with speaking_to(self.endpoint, "looking for the checkpoint of an import"):
             return read_checkpoints(self._client, keyspace)
 
-    def keys_of_others(self) -> int:
+    def keys_of_others(self, slots: frozenset[int] | None) -> int:
+        if slots is not None:
+            return keys_within(self.endpoint, slots, cluster=self.routed, timeout=self._timeout)
         keyspace, keys = self.facts()[0].keyspace, 0
         with speaking_to(self.endpoint, "looking for our own keys"):
             for database, count in keyspace.items():

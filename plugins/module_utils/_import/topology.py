@@ -57,8 +57,8 @@ class Topology(t.Protocol):
     def checkpoints(self) -> dict[str, Checkpoint]:
         """The imports that are under way in it, by name."""
 
-    def keys_of_others(self) -> int:
-        """Keys in it, our own not counted."""
+    def keys_of_others(self, slots: frozenset[int] | None) -> int:
+        """Keys in it, our own not counted; see :mod:`_group` for those in certain slots."""
 
     def empty(self) -> None:
         """Delete all keys."""
