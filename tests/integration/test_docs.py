@@ -73,9 +73,19 @@ def test_links_to_files_and_headings_lead_somewhere(guide: Path) -> None:
     [guide for guide in GUIDES if commands(guide)],
     ids=lambda guide: str(guide.relative_to(CHECKOUT)),
 )
-def test_every_command_of_a_guide_works(guide: Path, start_server: t.Callable[..., Server], tmp_path: Path) -> None:
+def test_every_command_of_a_guide_works(
+    guide: Path,
+    start_server: t.Callable[..., Server],
+    start_cluster: t.Callable[..., list[Server]],
+    tmp_path: Path,
+) -> None:
     shown = variables(guide)
     fleet = {f"redis{number}": migration(start_server, tmp_path, shown) for number in (1, 2)}
+    if guide.stem == "cluster":
+        for pair in fleet.values():
+            pair.target = start_cluster("redis-8.2.3", password=pair.target.password)[0]
+            for database in range(1, 16):
+                pair.source.client(db=database).flushdb()
     content = {"redis": {"hosts": {name: each.host() for name, each in fleet.items()}}}
     (tmp_path / "inventory.yml").write_text(json.dumps(content))
     (tmp_path / "retry").mkdir()

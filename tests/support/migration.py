@@ -60,7 +60,12 @@ class Migration:
     def differences(self) -> list[str]:
         """Where the two servers' data differ; read by other code than the collection's own."""
         sides = [
-            snapshot.snapshot(server.host, server.port, server.password or None)
+            snapshot.snapshot(
+                server.host,
+                server.port,
+                server.password or None,
+                cluster=server.client().info("server")["redis_mode"] == "cluster",
+            )
             for server in (self.source, self.target)
         ]
         return [snapshot.describe(difference) for difference in snapshot.diff(*sides, ttl_tolerance_ms=1000)]
