@@ -31,6 +31,9 @@ description:
     an import that was killed or lost its connection goes on where it was when it is run again, from any machine.
     Lists and counters come out right too, because what is not the work of a rewrite travels in transactions that carry
     their position. (On a cluster such a key is in every slot that is written to; all of them are removed at the end.)
+  - What a killed import had sent may still be on its way when the next run begins. So the connections carry the import's name, and the next
+    run has the target close them first. (Where the account may not run C(CLIENT LIST) and C(CLIENT KILL), or a proxy stands between, leave some
+    seconds between the two runs.)
   - A target that is not empty is refused before anything is sent, unless O(if_not_empty) says otherwise.
 extends_documentation_fragment:
   - redisops.tair._redis

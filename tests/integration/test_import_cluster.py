@@ -400,6 +400,22 @@ def test_what_is_appended_later_is_imported_and_all_of_ours_is_removed_at_the_en
     assert not any(list(node.client().scan_iter("redisops*")) for node in nodes)
 
 
+def test_connections_that_a_killed_import_has_left_behind_are_closed_on_all_nodes(
+    old_source: Server, start_cluster: StartCluster
+) -> None:
+    nodes = start_cluster("redis-7.0.15")
+    source = imported_from(old_source, lambda client: client.rpush("list", "a"))
+    first = import_into(nodes, source.aof, keep_checkpoint=True)
+    left = [node.client() for node in nodes]
+    for client in left:
+        client.client_setname(f"redisops.tair:{first.name}")
+
+    import_into(nodes, source.aof)
+
+    names = [client["name"] for node in nodes for client in node.client().client_list()]
+    assert f"redisops.tair:{first.name}" not in names
+
+
 def test_the_module_takes_any_node_and_warns_of_transactions_that_are_divided(
     source: Source, start_cluster: StartCluster, run_module: t.Callable[..., dict[str, t.Any]]
 ) -> None:

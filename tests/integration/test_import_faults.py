@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,8 +109,8 @@ def places(source: Source, seed: int, count: int = PLACES) -> list[int]:
     return sorted(int(source.size * (n + rng.random()) / count * 1.02) for n in range(count))
 
 
-def import_here(source: Source, port: int) -> t.Any:
-    options = Options(batch_bytes=OPTIONS["batch_bytes"], window_bytes=OPTIONS["window_bytes"], timeout=20.0)
+def import_here(source: Source, port: int, **more: t.Any) -> t.Any:
+    options = Options(batch_bytes=OPTIONS["batch_bytes"], window_bytes=OPTIONS["window_bytes"], timeout=20.0, **more)
     with open_aof(find_aof(source.aof), base_size=source.base_size) as aof:
         return import_aof(aof, Endpoint(host="127.0.0.1", port=port), options)
 
@@ -131,6 +132,24 @@ def test_an_import_killed_anywhere_is_finished_by_the_next_one_exactly(source: S
         resumed += outcome.resumed_from is not None
         assert_equal(source, target)
     assert resumed >= PLACES * 0.8, "most of the kills must have hit an import under way"
+
+
+@pytest.mark.parametrize("share", [0.3, 0.8, 0.97])
+def test_what_a_killed_import_still_had_on_the_way_is_not_executed_after_all(
+    share: float, source: Source, target: Server
+) -> None:
+    process = ModuleProcess("aof_import")
+    large = {"batch_bytes": 1 << 20, "window_bytes": 4 << 20}
+    with Proxy(target.port, fault_at=int(source.size * share), on_fault=process.kill, hold=True) as proxy:
+        process.start({**source.options(), **large, "login_host": "127.0.0.1", "login_port": proxy.port})
+        assert process.result() is None
+        late = threading.Timer(1.0, proxy.release)
+        late.start()
+        import_here(source, target.port, rate_limit=source.size // 3)
+        late.join()
+        time.sleep(1.0)  # for what is released to be refused or, if it is not, executed
+    assert proxy.held > 0
+    assert_equal(source, target)
 
 
 def test_an_import_killed_again_and_again_still_comes_out_exact(source: Source, target: Server) -> None:

@@ -19,7 +19,8 @@ class Proxy:
 
     ``delay``: seconds that every byte takes in each direction. ``fault_at``: once so many bytes have gone to the
     server, over all connections, ``on_fault`` is called (in the proxy's thread), the connection is cut, and every
-    later one is forwarded without faults.
+    later one is forwarded without faults. ``hold``: it is not cut; what the client has sent besides arrives when
+    ``release`` is called, be the client gone by then, as on a long line.
     """
 
     host = "127.0.0.1"
@@ -31,6 +32,7 @@ class Proxy:
         delay: float = 0.0,
         fault_at: int | None = None,
         on_fault: t.Callable[[], None] = lambda: None,
+        hold: bool = False,
     ) -> None:
         self.port = 0
         self.sent = 0
@@ -38,6 +40,10 @@ class Proxy:
         self._delay = delay
         self._fault_at = fault_at
         self._on_fault = on_fault
+        self._hold = hold
+        self._released = asyncio.Event()
+        self.held = 0
+        """Bytes that arrived when they were released."""
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -55,6 +61,9 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def release(self) -> None:
+        self._loop.call_soon_threadsafe(self._released.set)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -92,8 +101,11 @@ class Proxy:
                 if count and self._fault_at is not None and self.sent + len(data) >= self._fault_at:
                     writer.write(data[: self._fault_at - self.sent])
                     await writer.drain()
+                    kept = data[self._fault_at - self.sent :]
                     self._fault_at = None
                     self._on_fault()
+                    if self._hold:
+                        await self._deliver_late(kept, reader, writer)
                     break
                 if count:
                     self.sent += len(data)
@@ -106,8 +118,21 @@ class Proxy:
             pass
         if self._delay:
             await asyncio.sleep(self._delay)
+        if self._hold and not count and not self._released.is_set():
+            return  # the other direction has something yet
         for each in both:
             each.transport.abort()
+
+    async def _deliver_late(self, kept: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            kept += await reader.read()
+        await self._released.wait()
+        self.held = len(kept)
+        writer.write(kept)
+        with contextlib.suppress(OSError):
+            await writer.drain()
+            writer.write_eof()
+            await asyncio.sleep(0.5)
 
 
 def _write(writer: asyncio.StreamWriter, data: bytes) -> None:

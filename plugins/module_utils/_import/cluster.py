@@ -32,6 +32,10 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_tran
     send_by_slot,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Pipe, paced
+from ansible_collections.redisops.tair.plugins.module_utils._import.predecessors import (
+    end_predecessors,
+    name_connection,
+)
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import CheckpointRequest
 from ansible_collections.redisops.tair.plugins.module_utils._keys import (
@@ -141,6 +145,9 @@ class Cluster:
     @contextlib.contextmanager
     def link(self, session: Session) -> t.Iterator[ClusterPipe]:
         with contextlib.closing(self), contextlib.ExitStack() as clients:
+            name = session.checkpoint.id
+            for node in self._wire.slots.masters:
+                end_predecessors(self._wire.slots.endpoint_of(node), name, timeout=self._timeout)
             session.go_on_from(self.checkpoints().get(session.checkpoint.id))
             self.applied = self._positions(session.checkpoint) if session.checkpoint.zone else {}
             slots = self._wire.slots
@@ -151,6 +158,7 @@ class Cluster:
             def open_pipe(node: Node) -> Pipe[t.Any]:
                 client: redis.Redis = connect(slots.endpoint_of(node), timeout=self._timeout)
                 clients.callback(client.close)
+                name_connection(client, name)
                 return Pipe(connected_socket(client), window=window, timeout=self._timeout, pace=pace)
 
             yield ClusterPipe(slots, open_pipe)

@@ -21,6 +21,10 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint i
     remove_checkpoint,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Pipe, Request, paced
+from ansible_collections.redisops.tair.plugins.module_utils._import.predecessors import (
+    end_predecessors,
+    name_connection,
+)
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import CheckpointRequest
 from ansible_collections.redisops.tair.plugins.module_utils._import.transactions import send_transactions
@@ -100,6 +104,9 @@ class Standalone:
     @contextlib.contextmanager
     def link(self, session: Session) -> t.Iterator[Pipe[Request]]:
         with contextlib.closing(self):
+            name = session.checkpoint.id
+            if end_predecessors(self.endpoint, name, timeout=self._timeout):
+                name_connection(self._client, name)
             session.go_on_from(self.checkpoints().get(session.checkpoint.id))
             pipe: Pipe[Request] = Pipe(
                 connected_socket(self._client),

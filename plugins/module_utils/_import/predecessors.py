@@ -1,0 +1,50 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Connections that an earlier run of the same import has left behind.
+
+What a killed run had sent may still be on its way when the next one looks how far it came, and be executed after that: twice.
+So the connections of an import carry its name, and the next one has the server close them, which drops what they hold.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing, suppress
+
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
+
+with suppress(ImportError):
+    import redis  # _redis tells when it is missing
+
+_CLIENT = re.compile(rb"^id=(\d+) .*? name=(\S*) ", re.MULTILINE)
+
+
+def end_predecessors(endpoint: Endpoint, import_name: str, *, timeout: float) -> bool:
+    """Close what earlier runs of the import have left on a server. Whether it tells its connections at all.
+
+    An account may not be allowed to, and a proxy may hang up on these commands: what these keep is out of reach.
+    """
+    with suppress(ConnectError), closing(Wire(endpoint, timeout=timeout)) as wire:
+        listed = wire.exchange([(b"CLIENT", b"LIST")])[0]
+        if isinstance(listed, bytes):
+            name = _connection_name(import_name).encode()
+            left = [number for number, theirs in _CLIENT.findall(listed) if theirs == name]
+            wire.exchange([(b"CLIENT", b"KILL", b"ID", number) for number in left])
+            return True
+    return False
+
+
+def name_connection(client: redis.Redis, import_name: str) -> None:
+    """Give a connection the name of its import, by which a later run finds it."""
+    with suppress(redis.ResponseError):
+        client.client_setname(_connection_name(import_name))
+
+
+def _connection_name(import_name: str) -> str:
+    return f"redisops.tair:{import_name}"
