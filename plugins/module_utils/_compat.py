@@ -92,6 +92,20 @@ def judge(tally: Tally, endpoint: Endpoint, target: Target) -> Verdict:
     return Verdict(tuple(refused), tuple(unchecked))
 
 
+def lacks(endpoint: Endpoint, forms: t.Sequence[Form], version: str | None) -> set[Form]:
+    """Those of the forms that the target certainly does not know. ``version``: of Redis, that it is compatible with.
+
+    Raises :class:`ConnectError`.
+    """
+    with contextlib.closing(_Questions(endpoint)) as questions:
+        names = {form: form.command.split("|")[0].encode() for form in forms}
+        arities = questions.arities(list(dict.fromkeys(names.values()))) or {}
+        lacking = {form for form, name in names.items() if arities.get(name, 0) is None}
+        known = [form for form in forms if form not in lacking and form.option]
+        tokens = questions.tokens(sorted({form.command for form in known}))
+        return lacking | {form for form in known if _lacks(form, tokens.get(form.command), version)}
+
+
 def _judge_forms(
     tally: Tally,
     questions: _Questions,

@@ -77,7 +77,7 @@ options:
     choices:
       fail: Refuse.
       append: Import into what is there.
-      flush: Delete everything in the target first, in all databases.
+      flush: Delete everything in the target first, in all databases, functions too.
     default: fail
   resume:
     description:
@@ -143,6 +143,26 @@ options:
       - Leave out keys that match one of these patterns, even where O(include_keys) names them.
     type: list
     elements: str
+    default: []
+  compat:
+    description:
+      - What becomes of commands that the target does not know, being older than the server that wrote them.
+    type: str
+    choices:
+      auto: >-
+        The target is asked what it knows. Where other commands mean the same they are sent instead (C(SET) with C(PXAT), C(GETDEL),
+        C(GETEX), C(HSETEX), C(LMOVE) from right to left), or the command without what the target could not keep anyway (counters of
+        C(XSETID), C(ENTRIESREAD) of C(XGROUP)). Anything else is sent as it is, and is an error.
+      'off': They are sent as they are.
+    default: auto
+  drop:
+    description:
+      - What may be left out where the target does not know it and nothing else means the same.
+      - V(functions) leaves out libraries of functions. V(hash_field_ttl) leaves out when fields of hashes expire; the fields stay.
+      - What was left out is counted in RV(dropped), and is missing in a comparison.
+    type: list
+    elements: str
+    choices: [functions, hash_field_ttl]
     default: []
   rate_limit:
     description:
@@ -306,6 +326,16 @@ files:
   type: list
   elements: str
   sample: [/var/tmp/aof/appendonly.aof.2.base.aof, /var/tmp/aof/appendonly.aof.2.incr.aof]
+adapted:
+  description: How many commands were sent as others that the target knows, by their form.
+  returned: success
+  type: dict
+  sample: {XSETID ENTRIESADDED: 12}
+dropped:
+  description: How many commands were left out, in whole or in part, by the name in O(drop) that allowed it.
+  returned: success
+  type: dict
+  sample: {}
 databases:
   description: The databases of the target that commands were sent to.
   returned: success
@@ -378,6 +408,8 @@ def options_of(params: dict[str, t.Any]) -> Options:
             protect=params["if_not_empty"] == "append" or slots is not None,
         ),
         slots=slots,
+        compat=params["compat"] == "auto",
+        drop=tuple(params["drop"]),
         rate_limit=params["rate_limit"],
         batch_bytes=params["batch_bytes"],
         window_bytes=params["window_bytes"],
@@ -416,6 +448,8 @@ def import_(module: AnsibleModule) -> Result:
         "size": size,
         "truncated_bytes": outcome.truncated_bytes,
         "files": files,
+        "adapted": dict(outcome.adapted),
+        "dropped": dict(outcome.dropped),
         "databases": sorted(outcome.databases),
         "resumed_from": outcome.resumed_from,
         "evicted_keys": outcome.evicted_keys,
@@ -451,6 +485,8 @@ def main() -> None:
             "database_map": {"type": "dict"},
             "include_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "exclude_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+            "compat": {"type": "str", "choices": ["auto", "off"], "default": "auto"},
+            "drop": {"type": "list", "elements": "str", "choices": ["functions", "hash_field_ttl"], "default": []},
             "rate_limit": {"type": "int", "default": 0},
             "batch_bytes": {"type": "int", "default": 64 * 1024},
             "window_bytes": {"type": "int", "default": 16 << 20},

@@ -74,6 +74,11 @@ class Block:
         """The commands' names as they are written, each once."""
         return frozenset(map(itemgetter(0), self.commands))
 
+    @property
+    def of_aof(self) -> int:
+        """How many commands of the AOF these stand for: one may have become several, all of its place."""
+        return len(self.commands) if self.places is None else len(set(self.places))
+
     def first(self, count: int) -> Block:
         """Its first ``count`` commands. For blocks that hold every command."""
         sizes = self.sizes[:count]

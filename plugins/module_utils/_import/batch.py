@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, LargeCommand
+from ansible_collections.redisops.tair.plugins.module_utils._aof.grammar import parse_command
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Request
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
@@ -56,10 +58,24 @@ def database_after(block: Block, current: int) -> int:
 
 def blocks_by_database(block: Block) -> t.Iterator[Block]:
     """The block in pieces that end before a SELECT."""
-    cuts = [at for at, command in enumerate(block.commands) if at and command[0].upper() == b"SELECT"]
+    cuts: list[int] = []
+    if b"SELECT" in {name.upper() for name in block.names}:
+        cuts = [at for at, command in enumerate(block.commands) if at and command[0].upper() == b"SELECT"]
+    if not cuts:
+        yield block
+        return
     places, taken = [*block.offsets(), block.end], 0
     for low, high in zip([0, *cuts], [*cuts, len(block.commands)]):
         size = sum(block.sizes[low:high])
         data = block.data[taken : taken + size]
         taken += size
         yield Block(places[low], places[high], data, block.commands[low:high], block.sizes[low:high], places[low:high])
+
+
+def read_large(fd: int, large: LargeCommand) -> Block:
+    """A large command as one that is held."""
+    data = os.pread(fd, large.end - large.start, large.start)
+    parsed = parse_command(data)
+    if parsed is None:
+        raise ValueError(large)  # it was whole when it was framed
+    return Block(large.start, large.end, data, [parsed[0]], [len(data)])

@@ -23,6 +23,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import F
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._cluster import Node
 from ansible_collections.redisops.tair.plugins.module_utils._cluster_wire import ClusterWire, Question
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError
 from ansible_collections.redisops.tair.plugins.module_utils._group import keys_within
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_pipe import ClusterPipe
@@ -131,6 +132,8 @@ class Cluster:
 
     def empty(self) -> None:
         self._wire.each(b"FLUSHALL")
+        with contextlib.suppress(ReplyError):  # it has none, being older than 7.0
+            self._wire.each(b"FUNCTION", b"FLUSH")
 
     def forget(self, name: str) -> None:
         field = name.encode()

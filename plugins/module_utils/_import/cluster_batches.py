@@ -8,15 +8,13 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import key_positions
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Frame, LargeCommand, Skipped
-from ansible_collections.redisops.tair.plugins.module_utils._aof.grammar import parse_command
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
-from ansible_collections.redisops.tair.plugins.module_utils._import.batch import Batch, selected_database
+from ansible_collections.redisops.tair.plugins.module_utils._import.batch import Batch, read_large, selected_database
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import FileRange, Sendable
 from ansible_collections.redisops.tair.plugins.module_utils._import.routing import NotForClusters, route
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Found, Session
@@ -41,6 +39,8 @@ class Placed:
     """Position."""
     data: Sendable
     size: int
+    counts: int = 1
+    """Commands of the AOF; 0 for one of several that stand for the same."""
 
 
 @dataclass
@@ -84,9 +84,11 @@ class SlotBatches:
                 taken, self._known = 0, frame.database is not None
                 self.database = frame.database if frame.database is not None else self.database
                 ends = [*frame.offsets(), frame.end][1:]
+                before = -1
                 for command, size, start, end in zip(frame.commands, frame.sizes, frame.offsets(), ends):
-                    yield from self._take(command, start, end, frame.data[taken : taken + size], size)
-                    taken += size
+                    raw = frame.data[taken : taken + size]
+                    yield from self._take(command, start, end, raw, size, int(start != before))
+                    taken, before = taken + size, start
             elif isinstance(frame, Skipped):
                 self.database = frame.database
             self.end = part.position_of(frame.end)
@@ -96,7 +98,9 @@ class SlotBatches:
             self.end, self.database = self._multi_at
         yield from self._given()
 
-    def _take(self, command: Command, start: int, end: int, data: Sendable, size: int) -> t.Iterator[SlotBatch]:
+    def _take(
+        self, command: Command, start: int, end: int, data: Sendable, size: int, counts: int = 1
+    ) -> t.Iterator[SlotBatch]:
         """One command; ``start`` and ``end``: offsets in the file."""
         name, position = command[0].upper(), self._part.position_of(start)
         if name == b"EXEC":
@@ -114,11 +118,11 @@ class SlotBatches:
             self.database = selected_database(command, self.database)
         if name == b"SELECT" or position in self._session.outcome.errors.refused:
             if self._multi is None:
-                self._batch.commands += 1
+                self._batch.commands += counts
             else:
-                self._multi_commands += 1
+                self._multi_commands += counts
             return
-        placed = Placed(Found(position, self.database, command), self._part.position_of(end), data, size)
+        placed = Placed(Found(position, self.database, command), self._part.position_of(end), data, size, counts)
         if self._multi is None:
             yield from self._divide(placed)
         else:
@@ -131,18 +135,18 @@ class SlotBatches:
             where = route(command)
         except NotForClusters as exc:
             self._session.add_error(placed.found, ErrorReply(f"not sent: {exc}"), refused=True)
-            self._batch.commands += 1
+            self._batch.commands += placed.counts
             return
         if where.everywhere or where.flush:
             # All that stands before it is given first, and it makes a batch of its own.
             self.end = placed.found.position
             yield from self._given()
             self._batch.everywhere, self._batch.flush = placed, where.flush
-            self._batch.commands += 1
+            self._batch.commands += placed.counts
             self.end = placed.end
             yield from self._given()
             return
-        self._batch.commands += 1
+        self._batch.commands += placed.counts
         for slot, piece in where.pieces:
             if piece is not command:
                 data = encode(piece)
@@ -173,5 +177,4 @@ class SlotBatches:
         short = [large.name, large.key]
         if large.args == 1 or len(key_positions([*short, *[b"?"] * (large.args - 2)])) == 1:
             return short[: large.args]
-        parsed = parse_command(os.pread(self._part.fd, large.end - large.start, large.start))
-        return parsed[0] if parsed is not None else short
+        return read_large(self._part.fd, large).commands[0]

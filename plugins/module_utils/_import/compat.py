@@ -6,20 +6,27 @@
 
 """What an older target can be sent instead of a command it would refuse.
 
-One row a form: which commands are of it, what they become, or under which name they may be dropped. Nothing here asks
-a server: which rows are needed is for the caller to find out.
+One row a form: which commands are of it, what they become, or under which name they may be dropped. Which of them are
+needed is asked of the target.
 """
 
 from __future__ import annotations
 
+import time
 import typing as t
+from collections import Counter
 from dataclasses import dataclass
 
+from ansible_collections.redisops.tair.plugins.module_utils._aof.forms import Form
+from ansible_collections.redisops.tair.plugins.module_utils._compat import lacks
+from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
 #: The commands to send instead, or None where this command has no equivalent.
 Rewriting = t.Callable[[Command], t.Optional[list[Command]]]
 
+_COMPARISONS = frozenset((b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE"))
 _ABSOLUTE = {b"PXAT": b"PEXPIREAT", b"EXAT": b"EXPIREAT"}
 
 
@@ -31,15 +38,24 @@ def _nothing(_command: Command) -> list[Command] | None:
 class Row:
     """A form that some targets lack.
 
-    ``name``: the command's, in upper case. ``droppable``: the name under which what has no equivalent may be given up,
+    ``asked``: what the target is asked for. ``droppable``: the name under which what has no equivalent may be given up,
     empty where that would lose more than what the target lacks; ``rest``: what is sent of the command then.
     """
 
-    form: str
-    name: bytes
+    asked: Form
     rewrite: Rewriting
     droppable: str = ""
     rest: Rewriting = _nothing
+
+    @property
+    def form(self) -> str:
+        """Its name for people."""
+        return f"{self.name.decode()} {self.asked.option}".rstrip()
+
+    @property
+    def name(self) -> bytes:
+        """The command's, in capitals."""
+        return self.asked.command.split("|")[0].encode()
 
 
 def _no_equivalent(_command: Command) -> list[Command] | None:
@@ -51,6 +67,19 @@ def _set_expiring(command: Command) -> list[Command] | None:
     if len(command) != 5 or command[3].upper() not in _ABSOLUTE:
         return None
     return [command[:3], [_ABSOLUTE[command[3].upper()], command[1], command[4]]]
+
+
+def _set_if(command: Command) -> list[Command] | None:
+    """Without a comparison: a server writes such a command only where it has come out well."""
+    at = next((n for n in range(3, len(command) - 1) if command[n].upper() in _COMPARISONS), None)
+    return None if at is None else [[*command[:at], *command[at + 2 :]]]
+
+
+def _expiring_if(command: Command) -> list[Command] | None:
+    """A server writes one with a condition only where that was met, and so it is met here."""
+    if len(command) == 4 and command[3].upper() in (b"NX", b"XX", b"GT", b"LT"):
+        return [command[:3]]
+    return None
 
 
 def _getex(command: Command) -> list[Command] | None:
@@ -88,6 +117,62 @@ def _xgroup(command: Command) -> list[Command] | None:
     return None if at is None else [[*command[:at], *command[at + 2 :]]]
 
 
+def _hgetdel(command: Command) -> list[Command] | None:
+    fits = len(command) > 4 and command[2].upper() == b"FIELDS" and command[3] == b"%d" % (len(command) - 4)
+    return [[b"HDEL", command[1], *command[4:]]] if fits else None
+
+
+def _hgetex(command: Command) -> list[Command] | None:
+    option = command[2].upper() if len(command) > 4 else b""
+    if option == b"PXAT":
+        return [[b"HPEXPIREAT", command[1], *command[3:]]]
+    return [[b"HPERSIST", command[1], *command[3:]]] if option == b"PERSIST" else None
+
+
+def _xdelex(command: Command) -> list[Command] | None:
+    """Only where the groups keep their references to the entries, as without an option."""
+    ids = _stream_ids(command, 2)
+    return None if ids is None else [[b"XDEL", command[1], *ids]]
+
+
+def _xackdel(command: Command) -> list[Command] | None:
+    ids = _stream_ids(command, 3)
+    return None if ids is None else [[b"XACK", *command[1:3], *ids], [b"XDEL", command[1], *ids]]
+
+
+def _stream_ids(command: Command, at: int) -> list[bytes] | None:
+    """What follows ``[KEEPREF] IDS number``; None where something else stands there."""
+    at += len(command) > at and command[at].upper() == b"KEEPREF"
+    return command[at + 2 :] if len(command) > at + 2 and command[at].upper() == b"IDS" else None
+
+
+def _bitop(command: Command) -> list[Command] | None:
+    """By the older operations, in the destination itself; none where that is one of the operands, which are needed to the end."""
+    operation, into, *keys = command[1].upper(), *command[2:]
+    if into in keys or len(keys) < 2:
+        return None
+    first, others = keys[0], keys[1:]
+    steps: dict[bytes, list[Command]] = {
+        # All with z = y1 | y2 ...: x & ~z is x ^ (x & z), and z & ~x is (x | z) ^ x.
+        b"DIFF": [[b"OR", into, *others], [b"AND", into, first, into], [b"XOR", into, first, into]],
+        b"DIFF1": [[b"OR", into, *keys], [b"XOR", into, into, first]],
+        b"ANDOR": [[b"OR", into, *others], [b"AND", into, into, first]],
+    }
+    if operation == b"ONE" and len(keys) == 2:
+        return [[b"BITOP", b"XOR", into, *keys]]
+    return [[b"BITOP", *step] for step in steps[operation]] if operation in steps else None
+
+
+def _msetex(command: Command) -> list[Command] | None:
+    """Key by key. A server writes one with a condition only where that was met."""
+    count = int(command[1]) if command[1].isdigit() else 0
+    pairs, options = command[2 : 2 + 2 * count], [word.upper() for word in command[2 + 2 * count :]]
+    options = [word for word in options if word not in (b"NX", b"XX")]
+    if not count or len(pairs) != 2 * count or (options and options[0] not in (b"PXAT", b"EXAT", b"KEEPTTL")):
+        return None
+    return [[b"SET", key, value, *options] for key, value in zip(pairs[::2], pairs[1::2])]
+
+
 def _hsetex(command: Command) -> list[Command] | None:
     """Only without a condition and without KEEPTTL: HSET takes the time that a field had away."""
     if len(command) < 8 or command[2].upper() != b"PXAT" or command[4].upper() != b"FIELDS":
@@ -98,28 +183,94 @@ def _hsetex(command: Command) -> list[Command] | None:
     return [[b"HSET", command[1], *pairs], [b"HPEXPIREAT", command[1], command[3], b"FIELDS", command[5], *pairs[::2]]]
 
 
+def _is_past(milliseconds: bytes) -> bool:
+    return milliseconds.isdigit() and int(milliseconds) <= time.time() * 1000
+
+
+def _expired_fields(command: Command) -> list[Command] | None:
+    """The fields stay, but for those whose time is over: they would be gone."""
+    at = next((n for n in range(3, len(command) - 2) if command[n].upper() == b"FIELDS"), None)
+    return [[b"HDEL", command[1], *command[at + 2 :]]] if at is not None and _is_past(command[2]) else []
+
+
 def _hset(command: Command) -> list[Command] | None:
-    """The fields without their time. With a condition it has no rest."""
+    """The fields without their time, unless it is over. With a condition it has no rest."""
     at = {b"PXAT": 4, b"KEEPTTL": 3, b"FIELDS": 2}.get(command[2].upper()) if len(command) > 5 else None
     if at is None or command[at].upper() != b"FIELDS":
         return None
     pairs = command[at + 2 :]
     if command[at + 1] != b"%d" % (len(pairs) // 2) or len(pairs) % 2:
         return None
+    if command[2].upper() == b"PXAT" and _is_past(command[3]):
+        return [[b"HDEL", command[1], *pairs[::2]]]
     return [[b"HSET", command[1], *pairs]]
 
 
 #: In the order of the versions that brought the forms.
 ROWS: tuple[Row, ...] = (
-    Row("SET PXAT", b"SET", _set_expiring),
-    Row("GETEX", b"GETEX", _getex),
-    Row("GETDEL", b"GETDEL", _getdel),
-    Row("LMOVE", b"LMOVE", _lmove),
-    Row("COPY", b"COPY", _no_equivalent),
-    Row("XSETID ENTRIESADDED", b"XSETID", _xsetid),
-    Row("XGROUP ENTRIESREAD", b"XGROUP", _xgroup),
-    Row("FUNCTION LOAD", b"FUNCTION", _no_equivalent, "functions"),
-    Row("HSETEX", b"HSETEX", _hsetex, "hash_field_ttl", _hset),
-    Row("HPEXPIREAT", b"HPEXPIREAT", _no_equivalent, "hash_field_ttl"),
-    Row("HPERSIST", b"HPERSIST", _no_equivalent, "hash_field_ttl"),
+    Row(Form("SET", "PXAT", "6.2.0"), _set_expiring),
+    Row(Form("GETEX", "", "6.2.0"), _getex),
+    Row(Form("GETDEL", "", "6.2.0"), _getdel),
+    Row(Form("LMOVE", "", "6.2.0"), _lmove),
+    Row(Form("COPY", "", "6.2.0"), _no_equivalent),
+    Row(Form("PEXPIREAT", "NX", "7.0.0"), _expiring_if),
+    Row(Form("XSETID", "ENTRIESADDED", "7.0.0"), _xsetid),
+    Row(Form("XGROUP|CREATE", "ENTRIESREAD", "7.0.0"), _xgroup),
+    Row(Form("FUNCTION", "", "7.0.0"), _no_equivalent, "functions"),
+    Row(Form("HPEXPIREAT", "", "7.4.0"), _no_equivalent, "hash_field_ttl", _expired_fields),
+    Row(Form("HPERSIST", "", "7.4.0"), _no_equivalent, "hash_field_ttl"),
+    Row(Form("HSETEX", "", "8.0.0"), _hsetex, "hash_field_ttl", _hset),
+    Row(Form("HGETEX", "", "8.0.0"), _hgetex),
+    Row(Form("HGETDEL", "", "8.0.0"), _hgetdel),
+    Row(Form("SET", "IFEQ", "8.1.0"), _set_if),
+    Row(Form("XDELEX", "", "8.2.0"), _xdelex),
+    Row(Form("XACKDEL", "", "8.2.0"), _xackdel),
+    Row(Form("BITOP", "DIFF", "8.2.0"), _bitop),
+    Row(Form("MSETEX", "", "8.4.0"), _msetex),
 )
+DROPPABLE = tuple(sorted({row.droppable for row in ROWS if row.droppable}))
+
+
+class Compat:
+    """What is done to the commands of one import. ``drop``: names under which what has no equivalent is given up."""
+
+    def __init__(self, rows: t.Sequence[Row] = (), drop: t.Container[str] = ()) -> None:
+        self.rewritten: Counter[str] = Counter()
+        """Commands that were sent as others, by form."""
+        self.dropped: Counter[str] = Counter()
+        """Commands that were left out, whole or in part, by the name under which they were."""
+        self._drop = drop
+        self._rows: dict[bytes, list[Row]] = {}
+        for row in rows:
+            self._rows.setdefault(row.name, []).append(row)
+
+    @property
+    def needed(self) -> bool:
+        """Whether there is anything that the target does not know."""
+        return bool(self._rows)
+
+    def concerns(self, names: t.Iterable[bytes]) -> bool:
+        """Whether commands of these names may have to be others."""
+        return not self._rows.keys().isdisjoint(name.upper() for name in names)
+
+    def adapted(self, command: Command, *, count: bool = True) -> list[Command]:
+        """The commands to send: itself, where it is taken or nothing else means the same."""
+        for row in self._rows.get(command[0].upper(), ()):
+            instead, tally, name = row.rewrite(command), self.rewritten, row.form
+            if instead is None and row.droppable in self._drop:
+                instead, tally, name = row.rest(command), self.dropped, row.droppable
+            if instead is not None:
+                tally[name] += count
+                return [last for one in instead for last in self.adapted(one, count=count)]
+        return [command]
+
+
+def compat_for(endpoint: Endpoint, redis_version: str | None, drop: t.Collection[str]) -> Compat:
+    """What the target needs. Raises :class:`ConnectError`, and :class:`TairError` for a name that nothing has."""
+    unknown = [name for name in drop if name not in DROPPABLE]
+    if unknown:
+        raise TairError(
+            f"Nothing is called '{unknown[0]}' that could be dropped", todo=f"Choose among {', '.join(DROPPABLE)}"
+        )
+    missing = lacks(endpoint, [row.asked for row in ROWS], redis_version)
+    return Compat([row for row in ROWS if row.asked in missing], frozenset(drop))

@@ -16,6 +16,7 @@ import secrets
 import time
 import typing as t
 
+from ansible.module_utils.compat.version import LooseVersion
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Annotation, Frame
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rewritten import WhileRewritten
@@ -27,6 +28,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import (
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.cluster import Cluster
+from ansible_collections.redisops.tair.plugins.module_utils._import.compat import compat_for
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import ConnectionLost
 from ansible_collections.redisops.tair.plugins.module_utils._import.plain import send_plain
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
@@ -67,6 +69,7 @@ def import_aof(
         outcome = session.outcome
         before = topology.facts()
         _check_target(session, before)
+        _adapt(session, before)
         _choose_start(session, known)
         survey(session)
         session.round_trip = topology.round_trip()
@@ -79,6 +82,7 @@ def import_aof(
         _check_evictions(session, before, topology.facts())
         if not options.keep_checkpoint:
             topology.forget(session.checkpoint.id)
+    outcome.adapted, outcome.dropped = session.compat.rewritten, session.compat.dropped
     outcome.name = session.checkpoint.id
     outcome.elapsed = time.monotonic() - started
     return outcome
@@ -89,7 +93,9 @@ def check_import(aof: OpenAof, endpoint: Endpoint, options: Options) -> Outcome:
     with contextlib.closing(_topology(endpoint, options)) as topology:
         session = Session(aof, topology, options, Checkpoint("check", aof.rewritten_size), lambda _progress: None)
         outcome = session.outcome
-        _check_target(session, topology.facts())
+        facts = topology.facts()
+        _check_target(session, facts)
+        _adapt(session, facts)
         _choose_start(session, dry_run=True)
         survey(session)
     outcome.position = session.checkpoint.position
@@ -138,6 +144,13 @@ def _check_target(session: Session, servers: list[ServerFacts]) -> None:
             todo="Choose a larger instance class, set maxmemory-policy noeviction, or accept the loss by name: "
             "allow_eviction=true",
         )
+
+
+def _adapt(session: Session, servers: list[ServerFacts]) -> None:
+    """Find out what the target does not know, where it is to be sent something else instead."""
+    if session.options.compat:
+        oldest = min((facts.redis_version for facts in servers), key=LooseVersion)
+        session.compat = compat_for(session.endpoint, oldest, session.options.drop)
 
 
 def _choose_start(session: Session, known: str = "", *, dry_run: bool = False) -> None:

@@ -224,7 +224,7 @@ def _split_at_select(block: Block) -> t.Iterator[Block]:
 
 
 def _raw(block: Block) -> Batch:
-    return Batch([block.data], len(block.data), len(block.commands), commands=len(block.commands))
+    return Batch([block.data], len(block.data), len(block.commands), commands=block.of_aof)
 
 
 def is_plain_set(command: Command) -> bool:
@@ -264,7 +264,7 @@ def _gathered(block: Block) -> Batch:
     payload = b"".join(parts + others)
     msets = -(-len(pairs) // MSET_PAIRS)
     replies = msets + len(commands) - len(pairs)
-    return Batch([payload], len(payload), replies, commands=len(commands), gathered=msets)
+    return Batch([payload], len(payload), replies, commands=block.of_aof, gathered=msets)
 
 
 def _one_by_one(block: Block, key: bytes | None, *, careful: bool, routed: bool) -> Batch:
@@ -289,7 +289,7 @@ def _one_by_one(block: Block, key: bytes | None, *, careful: bool, routed: bool)
             raw = encode((*command[:2], b"REPLACE", *command[2:]))
         sent.append((key, raw))
         answers.append(number)
-    batch = Batch([], 0, len(sent), commands=len(block.commands), answers=answers)
+    batch = Batch([], 0, len(sent), commands=block.of_aof, answers=answers)
     if routed:
         batch.routed = [RoutedPart(key, (raw,), len(raw)) for key, raw in sent]
         batch.size = sum(part.size for part in batch.routed)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 import typing as t
+from collections import Counter
 from dataclasses import dataclass, field
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import first_key
@@ -25,9 +26,12 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import Impor
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import (
     Batch,
     blocks_by_database,
+    database_after,
+    read_large,
     selected_database,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
+from ansible_collections.redisops.tair.plugins.module_utils._import.compat import Compat
 from ansible_collections.redisops.tair.plugins.module_utils._import.errors import CommandError, ErrorLog
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
 from ansible_collections.redisops.tair.plugins.module_utils._import.selection import PartlySelected, Selection
@@ -59,6 +63,10 @@ class Options:
     rate_limit: int = 0
     """Bytes a second; 0 is no limit."""
     selection: Selection = field(default_factory=Selection)
+    compat: bool = True
+    """Whether an older target is sent the equivalents of what it does not know."""
+    drop: tuple[str, ...] = ()
+    """What may be left out where it does not know it; see :mod:`compat`."""
     slots: frozenset[int] | None = None
     """Of a source that is a master of a cluster: its own, so that what other masters import is not in the way."""
     topology: str = "auto"
@@ -87,6 +95,10 @@ class Outcome:
     expired_keys: int = 0
     reconnects: int = 0
     warnings: list[str] = field(default_factory=list)
+    adapted: Counter[str] = field(default_factory=Counter)
+    """Commands that were sent as others, by form."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Commands that were left out, whole or in part, by the name that allowed it."""
     name: str = ""
     """Of the import, by which a later call can go on with it."""
     elapsed: float = 0.0
@@ -139,6 +151,9 @@ class Session:
         self.checkpoint = checkpoint
         """The last one that the target has confirmed."""
         self.outcome = Outcome()
+        self.compat = Compat()
+        self._adapted_until = 0
+        """Position; what is before it has been counted as rewritten or dropped."""
         self.gather = True
         """Whether SETs may travel as MSET."""
         self.round_trip = 0.0
@@ -190,7 +205,9 @@ class Session:
 
     def selected(self, part: Part, frames: t.Iterable[Frame], database: int) -> t.Iterable[Frame]:
         """What of the frames is wanted; ``database``: of the source, selected before them."""
-        return frames if self.options.selection.takes_all else self._selected(part, frames, database)
+        if not self.options.selection.takes_all:
+            frames = self._selected(part, frames, database)
+        return self._adapted(part, frames, database) if self.compat.needed else frames
 
     def _selected(self, part: Part, frames: t.Iterable[Frame], database: int) -> t.Iterator[Frame]:
         select = self.options.selection.of
@@ -221,6 +238,33 @@ class Session:
         encoded = [encode(command) for command in commands]
         sizes = [len(raw) for raw in encoded]
         return Block(block.start, block.end, b"".join(encoded), commands, sizes, places, database)
+
+    def _adapted(self, part: Part, frames: t.Iterable[Frame], database: int) -> t.Iterator[Frame]:
+        """The same in commands that the target knows."""
+        for frame in frames:
+            if isinstance(frame, LargeCommand) and self.compat.concerns([frame.name]):
+                frame = read_large(part.fd, frame)
+            if isinstance(frame, Block):
+                for block in blocks_by_database(frame):
+                    database = database_after(block, database)
+                    yield self._adapted_of(part, block, database) if self.compat.concerns(block.names) else block
+            else:
+                database = frame.database if isinstance(frame, Skipped) else database
+                yield frame
+
+    def _adapted_of(self, part: Part, block: Block, database: int) -> Frame:
+        commands, places = [], []
+        for command, place in zip(block.commands, block.offsets()):
+            position = part.position_of(place)
+            for instead in self.compat.adapted(command, count=position >= self._adapted_until):
+                commands.append(instead)
+                places.append(place)
+            self._adapted_until = max(self._adapted_until, position + 1)
+        if not commands:
+            return Skipped(block.start, block.end, database)
+        encoded = [encode(command) for command in commands]
+        sizes = [len(raw) for raw in encoded]
+        return Block(block.start, block.end, b"".join(encoded), commands, sizes, places, block.database)
 
     def _wanted(self, found: Found, select: t.Callable[[Command, int], Command | None]) -> Command | None:
         try:

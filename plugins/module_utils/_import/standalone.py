@@ -39,8 +39,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import (
 )
 from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 
-if t.TYPE_CHECKING:
-    import redis
+with contextlib.suppress(ImportError):
+    import redis  # _redis tells when it is missing
 
 
 class Standalone:
@@ -95,6 +95,8 @@ class Standalone:
     def empty(self) -> None:
         with speaking_to(self.endpoint, "emptying it"):
             self._client.flushall()
+            with contextlib.suppress(redis.ResponseError):  # it has none, being older than 7.0
+                self._client.execute_command("FUNCTION", "FLUSH")
 
     def forget(self, name: str) -> None:
         keyspace = self.facts()[0].keyspace

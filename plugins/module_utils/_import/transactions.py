@@ -198,7 +198,7 @@ def transaction_batches(
             names = {name.upper() for name in frame.names}
             if names.isdisjoint(_SPECIAL) and not refused:
                 gathering.add(frame.data, len(frame.data), len(frame.commands))
-                gathering.commands += len(frame.commands)
+                gathering.commands += frame.of_aof
             else:
                 yield from _one_by_one(part, frame, gathering, batch_bytes, refused)
             if frame.database is not None:
@@ -222,7 +222,7 @@ def _one_by_one(
     batch_bytes: t.Callable[[], int],
     refused: t.Container[int],
 ) -> t.Iterator[Batch]:
-    taken = 0
+    taken, before = 0, -1
     ends = [*block.offsets(), block.end][1:]
     for command, size, start, end in zip(block.commands, block.sizes, block.offsets(), ends):
         name = command[0].upper()
@@ -230,7 +230,8 @@ def _one_by_one(
         taken += size
         if name == b"MULTI":
             gathering.mark()
-        gathering.commands += 1
+        gathering.commands += start != before
+        before = start
         gathering.end = part.position_of(end)
         if name == b"EXEC":
             gathering.in_multi = False

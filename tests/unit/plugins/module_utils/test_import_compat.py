@@ -15,6 +15,26 @@ _CASES: list[tuple[str, str, list[str] | None]] = [
     ("SET PXAT", "SET k v EXAT 5", ["SET k v", "EXPIREAT k 5"]),
     ("SET PXAT", "SET k v NX PXAT 5", None),
     ("SET PXAT", "SET k v KEEPTTL", None),
+    ("PEXPIREAT NX", "PEXPIREAT k 5 gt", ["PEXPIREAT k 5"]),
+    ("PEXPIREAT NX", "PEXPIREAT k 5", None),
+    ("BITOP DIFF", "BITOP ONE d a b", ["BITOP XOR d a b"]),
+    ("BITOP DIFF", "BITOP ONE d a b c", None),
+    ("BITOP DIFF", "BITOP diff a a b", None),
+    ("BITOP DIFF", "BITOP AND d a b", None),
+    ("MSETEX", "MSETEX 2 a 1 b 2 NX PXAT 5", ["SET a 1 PXAT 5", "SET b 2 PXAT 5"]),
+    ("MSETEX", "MSETEX 1 a 1 KEEPTTL", ["SET a 1 KEEPTTL"]),
+    ("MSETEX", "MSETEX 1 a 1", ["SET a 1"]),
+    ("MSETEX", "MSETEX 1 a 1 EX 5", None),
+    ("SET IFEQ", "SET k v IFEQ old PXAT 5", ["SET k v PXAT 5"]),
+    ("SET IFEQ", "SET k v", None),
+    ("HGETDEL", "HGETDEL h FIELDS 2 a b", ["HDEL h a b"]),
+    ("HGETEX", "HGETEX h PXAT 5 FIELDS 1 a", ["HPEXPIREAT h 5 FIELDS 1 a"]),
+    ("HGETEX", "HGETEX h PERSIST FIELDS 1 a", ["HPERSIST h FIELDS 1 a"]),
+    ("HGETEX", "HGETEX h FIELDS 1 a", None),
+    ("XDELEX", "XDELEX s KEEPREF IDS 2 1-1 2-1", ["XDEL s 1-1 2-1"]),
+    ("XDELEX", "XDELEX s IDS 1 1-1", ["XDEL s 1-1"]),
+    ("XDELEX", "XDELEX s DELREF IDS 1 1-1", None),
+    ("XACKDEL", "XACKDEL s g KEEPREF IDS 1 1-1", ["XACK s g 1-1", "XDEL s 1-1"]),
     ("GETEX", "GETEX k PXAT 5", ["PEXPIREAT k 5"]),
     ("GETEX", "GETEX k PERSIST", ["PERSIST k"]),
     ("GETEX", "GETEX k EX 5", None),
@@ -27,7 +47,7 @@ _CASES: list[tuple[str, str, list[str] | None]] = [
     ("XGROUP ENTRIESREAD", "XGROUP CREATE s g 1-1 MKSTREAM ENTRIESREAD 2", ["XGROUP CREATE s g 1-1 MKSTREAM"]),
     ("XGROUP ENTRIESREAD", "XGROUP SETID s g 1-1 ENTRIESREAD 2", ["XGROUP SETID s g 1-1"]),
     ("XGROUP ENTRIESREAD", "XGROUP DESTROY s g", None),
-    ("FUNCTION LOAD", "FUNCTION LOAD code", None),
+    ("FUNCTION", "FUNCTION LOAD code", None),
     ("HSETEX", "HSETEX h PXAT 5 FIELDS 2 a 1 b 2", ["HSET h a 1 b 2", "HPEXPIREAT h 5 FIELDS 2 a b"]),
     ("HSETEX", "HSETEX h KEEPTTL FIELDS 1 a 1", None),
     ("HSETEX", "HSETEX h PXAT 5 FIELDS 2 a 1", None),
@@ -46,10 +66,12 @@ def test_a_form_becomes_its_equivalent_or_none(form: str, command: str, expected
 @pytest.mark.parametrize(
     ("form", "command", "expected"),
     [
-        ("FUNCTION LOAD", "FUNCTION LOAD code", []),
-        ("HPEXPIREAT", "HPEXPIREAT h 5 FIELDS 1 a", []),
+        ("FUNCTION", "FUNCTION LOAD code", []),
+        ("HPEXPIREAT", "HPEXPIREAT h 4000000000000 FIELDS 1 a", []),
+        ("HPEXPIREAT", "HPEXPIREAT h 5 FIELDS 2 a b", ["HDEL h a b"]),
         ("HPERSIST", "HPERSIST h FIELDS 1 a", []),
-        ("HSETEX", "HSETEX h PXAT 5 FIELDS 2 a 1 b 2", ["HSET h a 1 b 2"]),
+        ("HSETEX", "HSETEX h PXAT 4000000000000 FIELDS 2 a 1 b 2", ["HSET h a 1 b 2"]),
+        ("HSETEX", "HSETEX h PXAT 5 FIELDS 2 a 1 b 2", ["HDEL h a b"]),
         ("HSETEX", "hsetex h keepttl fields 1 a 1", ["HSET h a 1"]),
         ("HSETEX", "HSETEX h FIELDS 1 a 1", ["HSET h a 1"]),
         ("HSETEX", "HSETEX h FNX FIELDS 1 a 1", None),
@@ -125,3 +147,22 @@ def test_an_older_server_takes_the_equivalents_for_streams(start_server: t.Any) 
 
     assert client.xinfo_stream("s")["last-generated-id"] == b"5-1"
     assert [group["last-delivered-id"] for group in client.xinfo_groups("s")] == [b"1-1"]
+
+
+@pytest.mark.parametrize("operation", ["DIFF", "DIFF1", "ANDOR", "ONE"])
+@pytest.mark.parametrize("operands", ["x y", "x y z", "y x z", "x gone", "gone x y"])
+def test_newer_bit_operations_are_composed_of_older_ones(start_server: t.Any, operation: str, operands: str) -> None:
+    if operation == "ONE" and len(operands.split()) > 2:
+        return
+    client = start_server("redis-8.2.3").client()
+    for key, value in {"x": b"\xf0\x0f\xaa\xff", "y": b"\xcc\x33", "z": b"\x11\x22\x33\x44\x55"}.items():
+        client.set(key, value)
+    command = ["BITOP", operation, "as-written", *operands.split()]
+    client.execute_command(*command)
+
+    for each in (
+        _BY_FORM["BITOP DIFF"].rewrite([word.encode() for word in ["BITOP", operation, "composed", *command[3:]]]) or []
+    ):
+        client.execute_command(*each)
+
+    assert client.get("composed") == client.get("as-written")
