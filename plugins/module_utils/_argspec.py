@@ -16,6 +16,8 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
 
+#: What may be left out by name where a target does not know it; see :mod:`_import.compat`.
+DROPPABLE = ("functions", "hash_field_ttl")
 #: Administrators take these away from clients by ``rename-command``, and a source has to run them.
 RENAMEABLE = ("CONFIG", "BGREWRITEAOF")
 
@@ -51,6 +53,14 @@ def source_spec() -> dict[str, t.Any]:
     return {**server_spec(), "renamed_commands": _renamed_commands()}
 
 
+def compat_spec() -> dict[str, t.Any]:
+    """What becomes of commands that an older target does not know."""
+    return {
+        "compat": {"type": "str", "choices": ["auto", "off"], "default": "auto"},
+        "drop": {"type": "list", "elements": "str", "choices": list(DROPPABLE), "default": []},
+    }
+
+
 def catch_up_spec() -> dict[str, t.Any]:
     """The options of ``aof_catch_up``, which runs as a module or as an action plugin."""
     source = {**connection_spec(fallbacks=False), "renamed_commands": _renamed_commands()}
@@ -63,6 +73,7 @@ def catch_up_spec() -> dict[str, t.Any]:
         "fence": {"type": "str", "choices": ["none", "last"], "default": "none"},
         "fence_method": {"type": "str", "choices": ["auto", "min-replicas", "pause"], "default": "auto"},
         "pause_seconds": {"type": "int", "default": 300},
+        **compat_spec(),
         "timeout": {"type": "float", "default": 60.0},
     }
 

@@ -222,7 +222,12 @@ def bring_up_to_date(
     with contextlib.closing(connect(source, timeout=params["timeout"])) as client:
         # The target of a cluster's master may be that of the other masters, too.
         shared = server_facts(client, source).mode == "cluster"
-        options = Options(timeout=params["timeout"], selection=Selection(protect=shared))
+        options = Options(
+            timeout=params["timeout"],
+            selection=Selection(protect=shared),
+            compat=params["compat"] == "auto",
+            drop=tuple(params["drop"]),
+        )
         rounds = Rounds(bring, params["aof_base_size"], target, options, look=not fenced)
 
         def stop_writers() -> None:

@@ -13,14 +13,19 @@ import typing as t
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block
 from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import Tally
 from ansible_collections.redisops.tair.plugins.module_utils._compat import Verdict, judge
+from ansible_collections.redisops.tair.plugins.module_utils._import.compat import Compat
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 from ansible_collections.redisops.tair.plugins.module_utils._target import Target
 
 
-def judge_examples(examples: t.Iterable[str], endpoint: Endpoint, target: Target) -> Verdict:
-    """``examples``: commands as they are typed, without quotes. Raises what :func:`judge` raises."""
-    commands = [example.encode().split() for example in examples if example.split()]
+def judge_examples(examples: t.Iterable[str], endpoint: Endpoint, target: Target, compat: Compat) -> Verdict:
+    """``examples``: commands as they are typed, without quotes. ``compat``: what is done to them before they are sent.
+
+    Raises what :func:`judge` raises.
+    """
+    typed = [example.encode().split() for example in examples if example.split()]
+    commands = [sent for command in typed for sent in compat.adapted(command)]
     encoded = [encode(command) for command in commands]
     data = b"".join(encoded)
     tally = Tally()

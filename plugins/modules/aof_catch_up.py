@@ -125,6 +125,19 @@ options:
       - As O(redisops.tair.redis_fence#module:pause_seconds).
     type: int
     default: 300
+  compat:
+    description:
+      - As O(redisops.tair.aof_import#module:compat).
+    type: str
+    choices: [auto, 'off']
+    default: auto
+  drop:
+    description:
+      - As O(redisops.tair.aof_import#module:drop).
+    type: list
+    elements: str
+    choices: [functions, hash_field_ttl]
+    default: []
   timeout:
     description:
       - Seconds to wait for any one answer, and for how long a target that can't be reached is tried again.

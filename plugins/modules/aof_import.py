@@ -375,7 +375,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof, was_rewritten
-from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, server_spec
+from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, compat_spec, run, server_spec
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError, TairError
 from ansible_collections.redisops.tair.plugins.module_utils._import.abandoned import end_when_abandoned
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import check_import, import_aof
@@ -485,8 +485,7 @@ def main() -> None:
             "database_map": {"type": "dict"},
             "include_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "exclude_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
-            "compat": {"type": "str", "choices": ["auto", "off"], "default": "auto"},
-            "drop": {"type": "list", "elements": "str", "choices": ["functions", "hash_field_ttl"], "default": []},
+            **compat_spec(),
             "rate_limit": {"type": "int", "default": 0},
             "batch_bytes": {"type": "int", "default": 64 * 1024},
             "window_bytes": {"type": "int", "default": 16 << 20},

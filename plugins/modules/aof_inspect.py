@@ -242,6 +242,12 @@ incompatible:
     count:
       description: How many commands are concerned.
       type: int
+    rewritten:
+      description: Whether M(redisops.tair.aof_import) knows other commands that mean the same for it, or for most of its forms, and sends these.
+      type: bool
+    drop:
+      description: The name in O(redisops.tair.aof_import#module:drop) under which it can be left out; V(null) where there is none.
+      type: str
     places:
       description: The first five of them, each as in RV(largest_command); for a database the commands that select or name it.
       type: list
@@ -251,6 +257,8 @@ incompatible:
       what: SET PXAT
       reason: it came with version 6.2, and this server is compatible with 6.0.20
       count: 11
+      rewritten: true
+      drop: null
       places:
         - file: /var/tmp/aof/appendonly.aof.2.incr.aof
           offset: 8113
@@ -280,6 +288,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.places import P
 from ansible_collections.redisops.tair.plugins.module_utils._aof.types import TYPES, type_of
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, server_spec
 from ansible_collections.redisops.tair.plugins.module_utils._compat import Refusal, judge
+from ansible_collections.redisops.tair.plugins.module_utils._import.compat import remedies
 from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._target import describe_target
@@ -300,11 +309,14 @@ def place_of(place: Place | None) -> Result | None:
 
 def refusal_of(refusal: Refusal) -> Result:
     places = [place_of(place) for place in refusal.places]
+    rewritten, drop = remedies(refusal.what)
     return {
         "kind": refusal.kind,
         "what": refusal.what,
         "reason": refusal.reason,
         "count": refusal.count,
+        "rewritten": rewritten,
+        "drop": drop,
         "places": places,
     }
 

@@ -151,6 +151,14 @@ options:
       - Leave it off where a later task decides by RV(equal); turn it on in a pipeline that has nothing else to ask.
     type: bool
     default: false
+  ignore:
+    description:
+      - What is not compared, because an older target can't hold it; what O(redisops.tair.aof_import#module:drop) has left out.
+      - V(functions) are libraries of functions, V(hash_field_ttl) is when fields of hashes expire. The fields themselves are compared.
+    type: list
+    elements: str
+    choices: [functions, hash_field_ttl]
+    default: []
   repair:
     description:
       - Whether to copy the keys and function libraries that are missing or other on the target once more, and to compare these again.
@@ -327,7 +335,7 @@ elapsed:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, connection_spec, run
+from ansible_collections.redisops.tair.plugins.module_utils._argspec import DROPPABLE, Result, connection_spec, run
 from ansible_collections.redisops.tair.plugins.module_utils._compare.keyspace import Options, compare_keyspaces, summary
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
 from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, KeyFilter
@@ -349,6 +357,7 @@ def compare(module: AnsibleModule) -> Result:
         databases=DatabaseMap.from_params(params["databases"], params["database_map"]),
         keys=KeyFilter(params["include_keys"], params["exclude_keys"]),
         max_differences=params["max_differences"],
+        ignore=params["ignore"],
         repair=params["repair"] and not module.check_mode,
     )
     report = compare_keyspaces(source, target, options)
@@ -388,6 +397,7 @@ def main() -> None:
             "exclude_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "max_differences": {"type": "int", "default": 100},
             "fail_on_difference": {"type": "bool", "default": False},
+            "ignore": {"type": "list", "elements": "str", "choices": list(DROPPABLE), "default": []},
             "repair": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

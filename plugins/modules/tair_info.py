@@ -30,6 +30,19 @@ options:
     type: list
     elements: str
     default: []
+  compat:
+    description:
+      - As O(redisops.tair.aof_import#module:compat), for O(commands).
+    type: str
+    choices: [auto, 'off']
+    default: auto
+  drop:
+    description:
+      - As O(redisops.tair.aof_import#module:drop), for O(commands).
+    type: list
+    elements: str
+    choices: [functions, hash_field_ttl]
+    default: []
   slots:
     description:
       - Slots as M(redisops.tair.aof_info) returns them, of a source that is a master of a cluster. RV(empty) is then about keys
@@ -173,9 +186,13 @@ lacking:
     reason:
       description: Why, in words.
       type: str
+    drop:
+      description: The name in O(drop) under which it can be left out; V(null) where there is none.
+      type: str
   sample:
     - what: FUNCTION
       reason: it does not know this command, or it is renamed there
+      drop: functions
 unchecked:
   description: What of O(commands) the target did not tell, in words.
   returned: success
@@ -205,14 +222,18 @@ tls:
   sample: true
 """
 
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, server_spec
+from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, compat_spec, run, server_spec
 from ansible_collections.redisops.tair.plugins.module_utils._bandwidth import measured_bandwidth
+from ansible_collections.redisops.tair.plugins.module_utils._compat import Verdict
 from ansible_collections.redisops.tair.plugins.module_utils._group import keys_within
+from ansible_collections.redisops.tair.plugins.module_utils._import.compat import Compat, compat_for, remedies
 from ansible_collections.redisops.tair.plugins.module_utils._keys import slots_from_text
 from ansible_collections.redisops.tair.plugins.module_utils._needs import judge_examples
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
-from ansible_collections.redisops.tair.plugins.module_utils._target import describe_target
+from ansible_collections.redisops.tair.plugins.module_utils._target import Target, describe_target
 
 
 def describe(module: AnsibleModule) -> Result:
@@ -221,7 +242,7 @@ def describe(module: AnsibleModule) -> Result:
     empty = target.empty
     if slots is not None and not empty:
         empty = not keys_within(endpoint, slots, cluster=target.topology == "cluster")
-    verdict = judge_examples(module.params["commands"], endpoint, target) if module.params["commands"] else None
+    verdict = _judged(module.params, endpoint, target) if module.params["commands"] else None
     return {
         "changed": False,
         "version": target.version,
@@ -241,7 +262,10 @@ def describe(module: AnsibleModule) -> Result:
         "unfinished_import": target.unfinished_import,
         "round_trip_ms": target.round_trip_ms,
         "bandwidth": measured_bandwidth(endpoint) if module.params["measure_bandwidth"] else None,
-        "lacking": [{"what": one.what, "reason": one.reason} for one in verdict.refusals] if verdict else [],
+        "lacking": [
+            {"what": one.what, "reason": one.reason, "drop": remedies(one.what)[1]}
+            for one in (verdict.refusals if verdict else ())
+        ],
         "unchecked": list(verdict.unchecked) if verdict else [],
         "evicted_keys": target.evicted_keys,
         "expired_keys": target.expired_keys,
@@ -250,10 +274,18 @@ def describe(module: AnsibleModule) -> Result:
     }
 
 
+def _judged(params: dict[str, t.Any], endpoint: Endpoint, target: Target) -> Verdict:
+    compat = Compat()
+    if params["compat"] == "auto":
+        compat = compat_for(endpoint, target.redis_version, params["drop"])
+    return judge_examples(params["commands"], endpoint, target, compat)
+
+
 def main() -> None:
     spec = {
         **server_spec(),
         "commands": {"type": "list", "elements": "str", "default": []},
+        **compat_spec(),
         "slots": {"type": "list", "elements": "str"},
         "measure_bandwidth": {"type": "bool", "default": False},
     }

@@ -156,7 +156,10 @@ def test_an_older_target_tells_what_it_lacks_and_a_newer_one_nothing(
     ]
     older, newer = start_server("redis-6.2.14"), start_server("redis-8.2.3")
 
-    lacking, nothing = (run_module("tair_info", {**server.login(), "commands": commands}) for server in (older, newer))
+    as_they_are = {"commands": commands, "compat": "off"}
+    lacking, nothing = (run_module("tair_info", {**server.login(), **as_they_are}) for server in (older, newer))
+    adapted = run_module("tair_info", {**older.login(), "commands": commands})
+    dropped = run_module("tair_info", {**older.login(), "commands": commands, "drop": ["functions", "hash_field_ttl"]})
 
     assert [one["what"] for one in lacking["lacking"]] == [
         "FUNCTION",
@@ -165,7 +168,11 @@ def test_an_older_target_tells_what_it_lacks_and_a_newer_one_nothing(
         "XSETID MAXDELETEDID",
     ]
     assert all(one["reason"] for one in lacking["lacking"])
-    assert nothing["lacking"] == []
+    assert nothing["lacking"] == dropped["lacking"] == []
+    assert {one["what"]: one["drop"] for one in adapted["lacking"]} == {
+        "FUNCTION": "functions",
+        "HPEXPIREAT": "hash_field_ttl",
+    }
     assert older.client().dbsize() == newer.client().dbsize() == 0, "nothing was executed"
 
 

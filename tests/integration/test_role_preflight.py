@@ -237,3 +237,22 @@ def test_a_fleet_that_is_clear_ends_with_success(make_migration: MakeMigration) 
 
     assert run.returncode == 0, run.output
     assert "1 of 1 hosts can be migrated." in run.output
+
+
+def test_what_an_older_target_lacks_is_left_out_by_name_and_the_rest_is_equal(make_migration: MakeMigration) -> None:
+    migration = make_migration("redis-8.2.3", "redis-6.2.14", keys=300)
+    source = migration.source.client()
+    source.hset("expiring", "f", "v")
+    source.execute_command("HPEXPIREAT", "expiring", "4000000000000", "FIELDS", "1", "f")
+    source.xadd("stream", {"f": "v"})
+    source.xgroup_create("stream", "group")
+
+    refused = migration.run()
+    dropped = migration.run(aof_migrate_drop=["functions", "hash_field_ttl"])
+
+    assert 'aof_migrate_drop=["functions", "hash_field_ttl"]' in message(refused).replace("'", '"')
+    assert dropped.returncode == 0, dropped.output
+    target = migration.target.client()
+    assert target.hgetall("expiring") == {b"f": b"v"}
+    assert [group["name"] for group in target.xinfo_groups("stream")] == [b"group"]
+    assert migration.report["compare"]["summary"].startswith("EQUAL in everything")

@@ -54,6 +54,8 @@ class Options:
     databases: DatabaseMap = field(default_factory=DatabaseMap)
     keys: KeyFilter = field(default_factory=KeyFilter)
     max_differences: int = 100
+    ignore: t.Container[str] = ()
+    """``functions`` and ``hash_field_ttl``: what an older target can't hold."""
     repair: bool = False
     """Copy keys that differ again, and compare them once more."""
 
@@ -170,8 +172,9 @@ class _Comparison:
         if databases.only is None:
             for there in target:
                 self._origins.setdefault(there, [])
+        ignored = "hash_field_ttl" in options.ignore
         self._field_expiries = {
-            db: any(volume.field_expiries for volume in (source.get(db), target.get(there)) if volume)
+            db: not ignored and any(volume.field_expiries for volume in (source.get(db), target.get(there)) if volume)
             for db, there in self._targets.items()
         }
 
@@ -180,7 +183,8 @@ class _Comparison:
         if self._options.mode == "count":
             self._count()
         else:
-            self._compare_functions()
+            if "functions" not in self._options.ignore:
+                self._compare_functions()
             self._compare_keys()
             self._tell_sizes()
         self._report.repaired = self._repair.copied if self._repair else 0

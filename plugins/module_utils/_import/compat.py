@@ -265,6 +265,18 @@ class Compat:
         return [command]
 
 
+def remedies(what: str) -> tuple[bool, str | None]:
+    """For a command, or a command and its option, that a target lacks: whether other commands may stand for it, and the name under
+    which it may be dropped.
+    """
+    name, _blank, option = what.partition(" ")
+    rows = [row for row in ROWS if row.name.decode() == name and bool(row.asked.option) == bool(option)]
+    return (
+        any(row.rewrite is not _no_equivalent for row in rows),
+        next((row.droppable for row in rows if row.droppable), None),
+    )
+
+
 def compat_for(endpoint: Endpoint, redis_version: str | None, drop: t.Collection[str]) -> Compat:
     """What the target needs. Raises :class:`ConnectError`, and :class:`TairError` for a name that nothing has."""
     unknown = [name for name in drop if name not in DROPPABLE]
