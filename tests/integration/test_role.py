@@ -13,6 +13,7 @@ import stat
 import subprocess
 import time
 import typing as t
+import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -70,6 +71,32 @@ def test_the_report_tells_programs_what_was_done(make_migration: MakeMigration) 
     assert report["appendonly"] == "no"
     assert stat.S_IMODE((migration.directory / "report.json").stat().st_mode) == 0o600
     assert migration.report == report, "a run that finds nothing to do keeps the report of the one that moved the data"
+
+
+def test_a_page_and_a_junit_file_tell_of_all_hosts_after_a_success(make_migration: MakeMigration) -> None:
+    migration = make_migration()
+
+    run = migration.run()
+
+    assert run.returncode == 0, run.output
+    suite = ET.parse(migration.artifacts / "report.xml").getroot()
+    assert [case.get("name") for case in suite] == ["rewrite", "transfer", "import", "compare", "migration"]
+    assert {case.get("classname") for case in suite} == {migration.HOST}
+    assert (suite.get("failures"), suite.get("errors")) == ("0", "0")
+    assert "\u2714 migrated" in (migration.artifacts / "report.html").read_text()
+    assert migration.report["schema_version"] == 1
+    assert_reports_hold_no_password(migration)
+
+
+def assert_reports_hold_no_password(migration: Migration) -> None:
+    reports = (
+        migration.directory / "report.json",
+        *(migration.artifacts / f"report.{kind}" for kind in ("html", "xml")),
+    )
+    for path in reports:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        for server in (migration.source, migration.target):
+            assert server.password and server.password not in path.read_text(), path
 
 
 @pytest.mark.parametrize("build", ["redis-6.2.14", "redis-8.2.3"])
@@ -216,6 +243,10 @@ def test_a_difference_after_the_import_fails_and_puts_the_source_back(make_migra
     assert migration.settings() == settings
     assert migration.report["outcome"] == "failed"
     assert migration.report["failure"]["task"] == "verify | Stop at a difference"
+    failures = ET.parse(migration.artifacts / "report.xml").findall("testcase/failure")
+    assert [failure.get("type") for failure in failures] == ["verify | Stop at a difference"]
+    assert "\u2716 failed" in (migration.artifacts / "report.html").read_text()
+    assert_reports_hold_no_password(migration)
 
 
 # --------------------------------------------------------------------------------------------- check mode, tags, files

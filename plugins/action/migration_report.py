@@ -1,0 +1,70 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pathlib
+import tempfile
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.redisops.tair.plugins.plugin_utils._report import read
+from ansible_collections.redisops.tair.plugins.plugin_utils._report_junit import junit
+from ansible_collections.redisops.tair.plugins.plugin_utils._report_page import page
+
+Values = t.Dict[str, t.Any]
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    _supports_check_mode = True
+    _supports_async = False
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: Values | None = None) -> Values:
+        result: Values = super().run(tmp, task_vars or {})
+        _validation, options = self.validate_argument_spec(
+            argument_spec={
+                "directory": {"type": "path", "required": True},
+                "hosts": {"type": "list", "elements": "str", "required": True},
+            }
+        )
+        # As the local connection has it, with which the role writes the hosts' reports.
+        directory = pathlib.Path(self._loader.get_basedir(), options["directory"])
+        files = {"html": directory / "report.html", "junit": directory / "report.xml"}
+        if not self._task.check_mode:
+            try:
+                _write(directory, options["hosts"], files)
+            except OSError as error:
+                raise AnsibleActionFail(
+                    f"The report of all hosts can't be written into {directory}: {error}"
+                ) from error
+        result.update(changed=False, **{name: str(path) for name, path in files.items()})
+        return result
+
+
+def _write(directory: pathlib.Path, names: list[str], files: dict[str, pathlib.Path]) -> None:
+    """Hosts may end at the same time: whoever has the lock last has read all reports."""
+    lock = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        hosts = read(directory, names)
+        _replace(files["html"], page(hosts))
+        _replace(files["junit"], junit(hosts))
+    finally:
+        os.close(lock)
+
+
+def _replace(path: pathlib.Path, text: str) -> None:
+    descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+        os.replace(new, path)
+    except OSError:
+        os.unlink(new)
+        raise

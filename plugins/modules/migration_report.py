@@ -1,0 +1,58 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_report
+short_description: Write the report of all hosts of a migration
+version_added: 0.1.0
+author:
+  - redisops.tair contributors (@redisops)
+description:
+  - Reads C(<host>/report.json) of every host below O(directory), as the role C(redisops.tair.aof_migrate) writes them, and writes
+    C(report.html), one page for people, and C(report.xml), JUnit for a CI system, beside the hosts' directories.
+  - A host without such a file is told as one without a report, which is an error in the JUnit file.
+  - Does not report C(changed), as no server is. In check mode nothing is written.
+extends_documentation_fragment:
+  - redisops.tair._attributes
+  - redisops.tair._attributes.info_module
+options:
+  directory:
+    description: The directory on the control node that has the hosts' directories, C(aof_migrate_artifacts_dir) of the role.
+    type: path
+    required: true
+  hosts:
+    description: The hosts, in the order in which they are told.
+    type: list
+    elements: str
+    required: true
+notes:
+  - This is an action plugin and runs on the control node.
+seealso:
+  - module: redisops.tair.preflight_table
+"""
+
+EXAMPLES = r"""
+---
+- name: Write the report of all hosts
+  redisops.tair.migration_report:
+    directory: ./aof-migrate
+    hosts: "{{ ansible_play_hosts_all }}"
+"""
+
+RETURN = r"""
+html:
+  description: The page.
+  returned: success
+  type: str
+  sample: ./aof-migrate/report.html
+junit:
+  description: The JUnit file.
+  returned: success
+  type: str
+  sample: ./aof-migrate/report.xml
+"""

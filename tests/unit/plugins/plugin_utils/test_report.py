@@ -1,0 +1,102 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import html.parser
+import json
+import pathlib
+import typing as t
+import xml.etree.ElementTree as ET
+
+import pytest
+from ansible_collections.redisops.tair.plugins.plugin_utils._report import Host, read
+from ansible_collections.redisops.tair.plugins.plugin_utils._report_junit import junit
+from ansible_collections.redisops.tair.plugins.plugin_utils._report_page import page
+
+NASTY = "<script>alert('&\")</script>"
+
+
+class Elements(html.parser.HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+@pytest.fixture
+def hosts(tmp_path: pathlib.Path) -> list[Host]:
+    def write(name: str, **report: t.Any) -> None:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "report.json").write_text(json.dumps(report))
+
+    write(
+        "a",
+        outcome="migrated",
+        message="done",
+        time="2026-01-01T00:00:00Z",
+        source={"keyspace": {"0": 1200, "3": 34}},
+        rewrite={"elapsed": 1.5},
+        transfer={"elapsed": 0.5},
+        catch_up={"downtime": 0.25},
+        compare={"elapsed": 1, "summary": "equal"},
+        **{"import": {"elapsed": 2, "bytes": 4_000_000, "errors": 0}},
+    )
+    write("b", outcome="failed", message=NASTY + "\x00", failure={"task": "verify"}, rewrite={"elapsed": 1})
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "report.json").write_text('{"outcome": "migr')
+    return read(tmp_path, ["a", "b", "broken", "never"])
+
+
+def test_junit_has_a_case_a_host_and_phase_and_says_which_host_failed_and_which_has_no_report(
+    hosts: list[Host],
+) -> None:
+    suite = ET.fromstring(junit(hosts))
+
+    cases = [(case.get("classname"), case.get("name")) for case in suite]
+    assert cases[:5] == [("a", name) for name in ("rewrite", "transfer", "import", "compare", "migration")]
+    assert cases[5:] == [("b", "rewrite"), ("b", "migration"), ("broken", "migration"), ("never", "migration")]
+    assert {name: suite.get(name) for name in ("tests", "failures", "errors", "time")} == {
+        "tests": "9",
+        "failures": "1",
+        "errors": "2",
+        "time": "6.000",
+    }
+    failure = suite.find("testcase/failure")
+    assert failure is not None and failure.get("message") == NASTY + "\ufffd" and failure.get("type") == "verify"
+
+
+def test_the_page_escapes_what_it_is_told_and_needs_nothing_from_elsewhere(hosts: list[Host]) -> None:
+    text = page(hosts)
+    elements = Elements(text)
+
+    assert "&lt;script&gt;" in text and not elements.of("script") and not elements.of("link") and not elements.of("img")
+    assert "http" not in text and "@import" not in text and "url(" not in text
+    assert not [attributes for _tag, attributes in elements.found if "src" in attributes or "href" in attributes]
+
+
+def test_the_page_has_a_title_a_captioned_table_and_headings_in_order(hosts: list[Host]) -> None:
+    elements = Elements(page(hosts))
+
+    assert elements.of("html")[0]["lang"] == "en" and len(elements.of("caption")) == len(elements.of("table")) == 1
+    assert all(heading.get("scope") in ("col", "row") for heading in elements.of("th"))
+    assert [tag for tag, _attributes in elements.found if tag in ("h1", "h2", "h3")] == ["h1", "h2", "h2", "h2"]
+    assert elements.of("svg")[0]["aria-label"]
+
+
+def test_the_page_tells_keys_rate_downtime_and_status_in_words(hosts: list[Host]) -> None:
+    text = page(hosts)
+
+    for told in ("1,234", "2 MB/s", "0.25 s", "a, 5.0 s", "\u2714 migrated", "\u2716 failed", "\u2716 no report"):
+        assert told in text, told
+
+
+def test_a_page_of_no_host_and_one_of_hosts_without_times_can_be_written(tmp_path: pathlib.Path) -> None:
+    assert "No phase was timed." in page([]) and "No phase was timed." in page(read(tmp_path, ["never"]))
