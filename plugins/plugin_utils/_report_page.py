@@ -20,15 +20,17 @@ _STYLE = """
 --bad:#ff9492;--rewrite:#79c0ff;--transfer:#d2a8ff;--import:#56d364;--compare:#ffa657}}
 *{box-sizing:border-box}body{margin:0 auto;max-width:72rem;padding:1.5rem 1rem;background:var(--page);color:var(--text);
 font:1rem/1.5 system-ui,sans-serif}h1{font-size:1.6rem;margin:0 0 1rem}h2{font-size:1.2rem;margin:2rem 0 .5rem}
-dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem;margin:0}
+dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.75rem;margin:0}
 dl div{border:1px solid var(--line);border-radius:.5rem;padding:.6rem .8rem}dt{color:var(--soft);font-size:.85rem}
-dd{margin:0;font-size:1.25rem;font-weight:600;overflow-wrap:anywhere}.wide{overflow-x:auto}
+dd{margin:0;font-size:1.1rem;font-weight:600;overflow-wrap:anywhere}.wide{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.9rem}caption{text-align:left;color:var(--soft);padding:.25rem 0}
 th,td{border-bottom:1px solid var(--line);padding:.4rem .6rem;text-align:left;white-space:nowrap;vertical-align:top}
 .n{text-align:right;font-variant-numeric:tabular-nums}.good{color:var(--good)}.bad{color:var(--bad)}
-li{overflow-wrap:anywhere;margin:.4rem 0}svg{min-width:36rem;width:100%;height:auto}svg text{fill:var(--text);font-size:12px}
+li{overflow-wrap:anywhere;margin:.4rem 0}td.c{white-space:normal;min-width:14rem}
+svg{min-width:44rem;width:100%;height:auto}svg text{fill:var(--text);font-size:12px}
 .rewrite{fill:var(--rewrite)}.transfer{fill:var(--transfer)}.import{fill:var(--import)}.compare{fill:var(--compare)}
-@media print{body{max-width:none;padding:0}.wide{overflow:visible}th,td{white-space:normal}tr,svg{break-inside:avoid}}
+@media print{rect{print-color-adjust:exact;-webkit-print-color-adjust:exact}body{max-width:none;padding:0}
+.wide{overflow:visible}th,td{white-space:normal}tr,svg{break-inside:avoid}}
 """
 _HEADINGS = ("Host", "Status", "Keys", "Bytes", "Rate", "Errors", "Comparison", "Writers stopped", "Reported")
 _NUMBERS = range(2, 6)
@@ -83,7 +85,7 @@ def _row(host: Host) -> str:
         "-" if host.of("import", "errors") is None else host.of("import", "errors"),
         host.of("compare", "summary") or "not compared",
         "-" if downtime is None else f"{downtime} s",
-        host.report.get("time", "-"),
+        str(host.report.get("time", "-")).replace("T", " ").rstrip("Z"),
     )
     mark, tone = ("\u2714", "good") if host.done else ("\u2716", "bad")
     row = "".join(f"<td{_number(at)}>{_e(text)}</td>" for at, text in enumerate(cells, 2))
@@ -111,7 +113,9 @@ def _timeline(hosts: t.Sequence[Host]) -> str:
                 f"<title>{_e(host.name)}: {phase}, {seconds:.1f} s</title></rect>"
             )
             x += width
-        parts.append(f'<text x="{x + 6:.1f}" y="{y + 14}">{host.seconds:.1f} s</text>')
+        parts.append(
+            f'<text x="{x + 6:.1f}" y="{y + 14}">{f"{host.seconds:.1f} s" if host.phases else "not timed"}</text>'
+        )
     return (
         "<p>How long each phase took, one after the other; the time between them is not measured.</p>"
         '<div class="wide" tabindex="0" role="region" aria-label="Phases">'
@@ -121,7 +125,7 @@ def _timeline(hosts: t.Sequence[Host]) -> str:
 
 
 def _number(at: int) -> str:
-    return ' class="n"' if at in _NUMBERS else ""
+    return ' class="n"' if at in _NUMBERS else ' class="c"' if at == _HEADINGS.index("Comparison") else ""
 
 
 def _e(value: object) -> str:

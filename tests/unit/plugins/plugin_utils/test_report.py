@@ -7,6 +7,7 @@ from __future__ import annotations
 import html.parser
 import json
 import pathlib
+import re
 import typing as t
 import xml.etree.ElementTree as ET
 
@@ -100,3 +101,25 @@ def test_the_page_tells_keys_rate_downtime_and_status_in_words(hosts: list[Host]
 
 def test_a_page_of_no_host_and_one_of_hosts_without_times_can_be_written(tmp_path: pathlib.Path) -> None:
     assert "No phase was timed." in page([]) and "No phase was timed." in page(read(tmp_path, ["never"]))
+
+
+def test_text_has_the_contrast_of_wcag_aa_in_light_and_in_dark() -> None:
+    light, dark = (dict(re.findall(r"--(\w+):(#\w+)", part)) for part in page([]).split("prefers-color-scheme:dark"))
+
+    for colours in (light, dark):
+        for name in ("text", "soft", "good", "bad"):
+            assert contrast(colours[name], colours["page"]) >= 4.5, name
+        for name in ("rewrite", "transfer", "import", "compare"):
+            assert contrast(colours[name], colours["page"]) >= 3, name
+
+
+def contrast(one: str, other: str) -> float:
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return float(0.2126 * red + 0.7152 * green + 0.0722 * blue)
