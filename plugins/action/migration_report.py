@@ -15,6 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.redisops.tair.plugins.plugin_utils._report import read
 from ansible_collections.redisops.tair.plugins.plugin_utils._report_junit import junit
 from ansible_collections.redisops.tair.plugins.plugin_utils._report_page import page
+from ansible_collections.redisops.tair.plugins.plugin_utils._report_run import endings, this_run
 
 Values = t.Dict[str, t.Any]
 
@@ -31,14 +32,22 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             argument_spec={
                 "directory": {"type": "path", "required": True},
                 "hosts": {"type": "list", "elements": "str", "required": True},
+                "outcome": {"type": "str", "required": True},
+                "message": {"type": "str", "required": True},
             }
         )
         # As the local connection has it, with which the role writes the hosts' reports.
         directory = pathlib.Path(self._loader.get_basedir(), options["directory"])
-        files = {"html": directory / "report.html", "junit": directory / "report.xml"}
+        host = str((task_vars or {}).get("inventory_hostname"))
+        ending = {"outcome": options["outcome"], "message": options["message"].strip()}
+        files = {
+            "json": directory / "report.json",
+            "html": directory / "report.html",
+            "junit": directory / "report.xml",
+        }
         if not self._task.check_mode:
             try:
-                _write(directory, options["hosts"], files)
+                _write(directory, options["hosts"], files, host, ending)
             except OSError as error:
                 raise AnsibleActionFail(
                     f"The report of all hosts can't be written into {directory}: {error}"
@@ -47,12 +56,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return result
 
 
-def _write(directory: pathlib.Path, names: list[str], files: dict[str, pathlib.Path]) -> None:
+def _write(
+    directory: pathlib.Path, names: list[str], files: dict[str, pathlib.Path], host: str, ending: dict[str, str]
+) -> None:
     """Hosts may end at the same time: whoever has the lock last has read all reports."""
     lock = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        hosts = read(directory, names)
+        hosts = read(directory, names, endings(directory, this_run(), names, host, ending))
         _replace(files["html"], page(hosts))
         _replace(files["junit"], junit(hosts))
     finally:

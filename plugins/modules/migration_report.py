@@ -13,9 +13,11 @@ version_added: 0.1.0
 author:
   - redisops.tair contributors (@redisops)
 description:
-  - Reads C(<host>/report.json) of every host below O(directory), as the role C(redisops.tair.aof_migrate) writes them, and writes
-    C(report.html), one page for people, and C(report.xml), JUnit for a CI system, beside the hosts' directories.
-  - A host without such a file is told as one without a report, which is an error in the JUnit file.
+  - Takes down how the host of the task has ended, reads C(<host>/report.json) of every host below O(directory), as the role
+    C(redisops.tair.aof_migrate) writes them, and writes C(report.html), one page for people, C(report.xml), JUnit for a CI system,
+    and C(report.json), the outcome of every host for programs, beside the hosts' directories.
+  - A host that this run of Ansible has not brought to an end is told as one without a report, whatever an earlier run has left, and is
+    an error in the JUnit file.
   - Does not report C(changed), as no server is. In check mode nothing is written.
 extends_documentation_fragment:
   - redisops.tair._attributes
@@ -30,6 +32,14 @@ options:
     type: list
     elements: str
     required: true
+  outcome:
+    description: How the host of the task has ended, V(migrated), V(already migrated) or V(failed).
+    type: str
+    required: true
+  message:
+    description: The same in a sentence.
+    type: str
+    required: true
 notes:
   - This is an action plugin and runs on the control node.
 seealso:
@@ -42,9 +52,16 @@ EXAMPLES = r"""
   redisops.tair.migration_report:
     directory: ./aof-migrate
     hosts: "{{ ansible_play_hosts_all }}"
+    outcome: migrated
+    message: "errors: 0, replies: 1200435"
 """
 
 RETURN = r"""
+json:
+  description: The file with the outcome of every host.
+  returned: success
+  type: str
+  sample: ./aof-migrate/report.json
 html:
   description: The page.
   returned: success

@@ -49,15 +49,20 @@ class Host:
         return (self.report.get(part) or {}).get(name)
 
 
-def read(directory: pathlib.Path, names: t.Iterable[str]) -> list[Host]:
-    return [_host(name, directory / name / "report.json") for name in names]
+def read(directory: pathlib.Path, names: t.Iterable[str], ended: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[Host]:
+    """``ended``: those that this run has brought to an end, each with its ``outcome`` and ``message``."""
+    return [_host(name, directory / name / "report.json", ended.get(name)) for name in names]
 
 
-def _host(name: str, path: pathlib.Path) -> Host:
+def _host(name: str, path: pathlib.Path, ending: t.Mapping[str, t.Any] | None) -> Host:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        return Host(name, str(report["outcome"]), str(report["message"]).strip(), report)
+        told, when = str(report["message"]).strip(), report.get("time")
     except FileNotFoundError:
-        return Host(name, "no report", "Not begun, not reached, or interrupted: it has written no report.", {})
+        report, told, when = {}, "", None
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Host(name, "no report", f"{path} can't be read: {error}", {})
+    if ending is not None:
+        return Host(name, str(ending["outcome"]), str(ending["message"]).strip(), report)
+    before = f" A run before, at {when}, said: {told}" if told else ""
+    return Host(name, "no report", f"This run has not brought it to an end: not begun, or interrupted.{before}", {})

@@ -22,7 +22,9 @@ def junit(hosts: t.Sequence[Host]) -> str:
     suite = ET.Element("testsuite", name="redisops.tair.aof_migrate")
     for host in hosts:
         for phase, seconds in host.phases.items():
-            _case(suite, host, phase, seconds)
+            case = _case(suite, host, phase, seconds)
+            if phase == "compare" and host.of("compare", "equal") is False and not host.done:
+                ET.SubElement(case, "failure", message=_clean(host.of("compare", "summary") or "different"))
         # The outcome is a case of its own: a failure need not lie in a phase that has been timed.
         case = _case(suite, host, "migration", 0)
         if host.outcome == "no report":

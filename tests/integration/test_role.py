@@ -243,8 +243,11 @@ def test_a_difference_after_the_import_fails_and_puts_the_source_back(make_migra
     assert migration.settings() == settings
     assert migration.report["outcome"] == "failed"
     assert migration.report["failure"]["task"] == "verify | Stop at a difference"
-    failures = ET.parse(migration.artifacts / "report.xml").findall("testcase/failure")
-    assert [failure.get("type") for failure in failures] == ["verify | Stop at a difference"]
+    suite = ET.parse(migration.artifacts / "report.xml").getroot()
+    failures = {case.get("name"): failure.attrib for case in suite for failure in case.findall("failure")}
+    assert list(failures) == ["compare", "migration"]
+    assert failures["migration"]["type"] == "verify | Stop at a difference"
+    assert "1 mismatched" in failures["compare"]["message"]
     assert "\u2716 failed" in (migration.artifacts / "report.html").read_text()
     assert_reports_hold_no_password(migration)
 

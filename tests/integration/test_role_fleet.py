@@ -196,3 +196,25 @@ def test_a_workflow_is_told_of_every_host(make_migration: MakeMigration, broken:
     told = re.search(r"RUN: (\{.*\})", run.output)
     assert told is not None, run.output
     assert json.loads(told[1])["redis_migrations"] == {"bad": "failed", "good": "migrated"}
+
+
+def test_the_report_of_a_run_does_not_take_an_earlier_run_s_success_for_its_own(
+    make_migration: MakeMigration, tmp_path: Path
+) -> None:
+    artifacts = {"aof_migrate_artifacts_dir": str(tmp_path / "all"), "aof_migrate_max_fail_percentage": 0}
+    fleet = {"first": make_migration(**artifacts), "second": make_migration(**artifacts)}
+
+    assert migrate(fleet, serial=1).returncode == 0
+    before = json.loads((tmp_path / "all" / "report.json").read_text())
+    fleet["first"].target.client().set("somebody's", 1)
+    run = migrate(fleet, serial=1)  # which stops at the first
+
+    after = json.loads((tmp_path / "all" / "report.json").read_text())
+    assert run.returncode == 2
+    assert [host["outcome"] for host in before["hosts"].values()] == ["migrated", "migrated"]
+    assert {name: host["outcome"] for name, host in after["hosts"].items()} == {
+        "first": "failed",
+        "second": "no report",
+    }
+    assert before["run"] != after["run"]
+    assert "\u2716 no report" in (tmp_path / "all" / "report.html").read_text()

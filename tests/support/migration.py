@@ -64,7 +64,7 @@ class Migration:
                 server.host,
                 server.port,
                 server.password or None,
-                cluster=server.client().info("server")["redis_mode"] == "cluster",
+                cluster=bool(server.client().info("cluster")["cluster_enabled"]),
             )
             for server in (self.source, self.target)
         ]

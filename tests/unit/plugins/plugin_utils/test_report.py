@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.redisops.tair.plugins.plugin_utils._report import Host, read
 from ansible_collections.redisops.tair.plugins.plugin_utils._report_junit import junit
 from ansible_collections.redisops.tair.plugins.plugin_utils._report_page import page
+from ansible_collections.redisops.tair.plugins.plugin_utils._report_run import endings
 
 NASTY = "<script>alert('&\")</script>"
 
@@ -53,7 +54,12 @@ def hosts(tmp_path: pathlib.Path) -> list[Host]:
     write("b", outcome="failed", message=NASTY + "\x00", failure={"task": "verify"}, rewrite={"elapsed": 1})
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "report.json").write_text('{"outcome": "migr')
-    return read(tmp_path, ["a", "b", "broken", "never"])
+    ended = {
+        "a": {"outcome": "migrated", "message": "done"},
+        "b": {"outcome": "failed", "message": NASTY + "\x00"},
+        "broken": {"outcome": "migrated", "message": "done"},
+    }
+    return read(tmp_path, ["a", "b", "broken", "never"], ended)
 
 
 def test_junit_has_a_case_a_host_and_phase_and_says_which_host_failed_and_which_has_no_report(
@@ -72,6 +78,39 @@ def test_junit_has_a_case_a_host_and_phase_and_says_which_host_failed_and_which_
     }
     failure = suite.find("testcase/failure")
     assert failure is not None and failure.get("message") == NASTY + "\ufffd" and failure.get("type") == "verify"
+
+
+def test_what_an_earlier_run_has_left_is_no_success_of_this_one(hosts: list[Host], tmp_path: pathlib.Path) -> None:
+    (stale,) = read(tmp_path, ["a"], {})
+
+    assert stale.outcome == "no report" and not stale.done and stale.phases == {}
+    assert "A run before, at 2026-01-01T00:00:00Z, said: done" in stale.message
+    assert ET.fromstring(junit([stale])).get("errors") == "1"
+
+
+def test_a_run_begins_anew_and_gathers_its_own_hosts(tmp_path: pathlib.Path) -> None:
+    done, bad = {"outcome": "migrated", "message": "done"}, {"outcome": "failed", "message": "bad"}
+
+    assert list(endings(tmp_path, "1-1", ["a", "b", "c"], "a", done)) == ["a"]
+    assert list(endings(tmp_path, "1-1", ["a", "b", "c"], "b", bad)) == ["a", "b"]
+    kept = json.loads((tmp_path / "report.json").read_text())
+    assert {name: host["outcome"] for name, host in kept["hosts"].items()} == {
+        "a": "migrated",
+        "b": "failed",
+        "c": "no report",
+    }
+    assert list(endings(tmp_path, "1-2", ["a", "b", "c"], "c", done)) == ["c"]
+    (tmp_path / "report.json").write_text("{")
+    assert list(endings(tmp_path, "1-2", ["a"], "a", done)) == ["a"]
+
+
+def test_a_comparison_that_found_differences_is_a_failed_case(tmp_path: pathlib.Path) -> None:
+    compare = {"elapsed": 1, "equal": False, "summary": "DIFFERENT: 1 missing"}
+    host = Host("a", "failed", "DIFFERENT", {"compare": compare})
+
+    cases = {case.get("name"): case.find("failure") for case in ET.fromstring(junit([host]))}
+
+    assert cases["compare"] is not None and cases["compare"].get("message") == "DIFFERENT: 1 missing"
 
 
 def test_the_page_escapes_what_it_is_told_and_needs_nothing_from_elsewhere(hosts: list[Host]) -> None:
@@ -100,7 +139,7 @@ def test_the_page_tells_keys_rate_downtime_and_status_in_words(hosts: list[Host]
 
 
 def test_a_page_of_no_host_and_one_of_hosts_without_times_can_be_written(tmp_path: pathlib.Path) -> None:
-    assert "No phase was timed." in page([]) and "No phase was timed." in page(read(tmp_path, ["never"]))
+    assert "No phase was timed." in page([]) and "No phase was timed." in page(read(tmp_path, ["never"], {}))
 
 
 def test_text_has_the_contrast_of_wcag_aa_in_light_and_in_dark() -> None:
