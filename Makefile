@@ -71,7 +71,7 @@ types: $(VENV)/test.stamp link
 
 .PHONY: packages
 packages:
-	@.ci/debian-packages redis-server redis-tools openssh-server sudo busybox zstd lz4 haproxy nutcracker
+	@.ci/debian-packages redis-server redis-tools openssh-server sudo busybox zstd lz4 haproxy nutcracker chromium
 
 # The name that a checkout is imported by.
 .PHONY: link

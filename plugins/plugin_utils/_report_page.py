@@ -18,7 +18,7 @@ _STYLE = """
 --rewrite:#0550ae;--transfer:#8250df;--import:#116329;--compare:#953800}
 @media (prefers-color-scheme:dark){:root{--text:#e6edf3;--soft:#9da7b3;--page:#0d1117;--line:#3d444d;--good:#56d364;
 --bad:#ff9492;--rewrite:#79c0ff;--transfer:#d2a8ff;--import:#56d364;--compare:#ffa657}}
-*{box-sizing:border-box}body{margin:0 auto;max-width:72rem;padding:1.5rem 1rem;background:var(--page);color:var(--text);
+*{box-sizing:border-box}body{margin:0 auto;max-width:80rem;padding:1.5rem 1rem;background:var(--page);color:var(--text);
 font:1rem/1.5 system-ui,sans-serif}h1{font-size:1.6rem;margin:0 0 1rem}h2{font-size:1.2rem;margin:2rem 0 .5rem}
 dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.75rem;margin:0}
 dl div{border:1px solid var(--line);border-radius:.5rem;padding:.6rem .8rem}dt{color:var(--soft);font-size:.85rem}
@@ -38,7 +38,7 @@ _LEFT, _WIDTH, _ROW = 180, 720, 26
 
 
 def page(hosts: t.Sequence[Host]) -> str:
-    messages = "".join(f"<li><strong>{_e(host.name)}</strong>: {_e(host.message)}</li>" for host in hosts)
+    messages = "".join(f"<li><strong>{_e(host.name)}</strong>: {_e(_told(host))}</li>" for host in hosts)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><title>Migration into Tair</title>'
@@ -69,8 +69,8 @@ def _summary(hosts: t.Sequence[Host]) -> str:
 def _table(hosts: t.Sequence[Host]) -> str:
     head = "".join(f'<th scope="col"{_number(at)}>{_e(text)}</th>' for at, text in enumerate(_HEADINGS))
     return (
-        '<div class="wide" tabindex="0" role="region" aria-label="Hosts"><table><caption>The last report of every host'
-        f" of the play; times are UTC</caption><thead><tr>{head}</tr></thead>"
+        '<div class="wide" tabindex="0" role="region" aria-label="Hosts"><table><caption>Every host of the play, as'
+        f" this run has left it; times are UTC</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(map(_row, hosts))}</tbody></table></div>"
     )
 
@@ -122,6 +122,11 @@ def _timeline(hosts: t.Sequence[Host]) -> str:
         f'<svg role="img" aria-label="Seconds by host and phase" viewBox="0 0 {_LEFT + _WIDTH} {(len(hosts) + 1) * _ROW}">'
         f"{''.join(parts)}</svg></div>"
     )
+
+
+def _told(host: Host) -> str:
+    """Its message, which begins with its name in the terminal."""
+    return host.message.removeprefix(f"{host.name}: ")
 
 
 def _number(at: int) -> str:
