@@ -11,8 +11,10 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import jsonschema
 from ansible_collections.redisops.tair.tests.support import snapshot
 from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, Vars, local_host, run_playbook
+from ansible_collections.redisops.tair.tests.support.paths import CHECKOUT
 from ansible_collections.redisops.tair.tests.support.servers import Server
 
 #: What the role changes on a source.
@@ -84,7 +86,11 @@ class Migration:
 
     @property
     def report(self) -> dict[str, t.Any]:
+        """The host's report, and that it is as its schema says."""
         content: dict[str, t.Any] = json.loads((self.directory / "report.json").read_text())
+        schema = json.loads((CHECKOUT / "docs" / "report.schema.json").read_text())
+        for kind, report in {"host": content, "run": json.loads((self.artifacts / "report.json").read_text())}.items():
+            jsonschema.validate(report, {**schema["$defs"][kind], "$defs": schema["$defs"]})
         return content
 
 
