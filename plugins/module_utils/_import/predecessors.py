@@ -22,7 +22,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 with suppress(ImportError):
     import redis  # _redis tells when it is missing
 
-_CLIENT = re.compile(rb"^id=(\d+) .*? name=(\S*) ", re.MULTILINE)
+_CLIENT = re.compile(rb"^id=(\d+) addr=(\S+) .*?name=(\S*) ", re.MULTILINE)
 
 
 def end_predecessors(endpoint: Endpoint, import_name: str, *, timeout: float) -> bool:
@@ -34,8 +34,14 @@ def end_predecessors(endpoint: Endpoint, import_name: str, *, timeout: float) ->
         listed = wire.exchange([(b"CLIENT", b"LIST")])[0]
         if isinstance(listed, bytes):
             name = _connection_name(import_name).encode()
-            left = [number for number, theirs in _CLIENT.findall(listed) if theirs == name]
-            wire.exchange([(b"CLIENT", b"KILL", b"ID", number) for number in left])
+            left = [found for found in _CLIENT.findall(listed) if found[2] == name]
+            # Proxies know no ids. But all connections by a Unix socket have one address, and the port 0.
+            wire.exchange(
+                [
+                    (b"CLIENT", b"KILL", *((b"ID", number) if address.endswith(b":0") else (b"ADDR", address)))
+                    for number, address, _name in left
+                ]
+            )
             return True
     return False
 
