@@ -129,3 +129,10 @@ class SlotMap:
                 todo="Mend the cluster (redis-cli --cluster check tells more), then run again",
             )
         self._owners = t.cast(t.List[Node], owners)
+
+
+class OneEndpoint(SlotMap):
+    """The same for a proxy in front of a cluster, which serves all slots itself."""
+
+    def read(self) -> None:
+        self._owners = [Node(self._endpoint.host, self._endpoint.port)] * SLOTS

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.redisops.tair.plugins.module_utils._cluster import Node, SlotMap, redirection
+from ansible_collections.redisops.tair.plugins.module_utils._cluster import Node, OneEndpoint, SlotMap, redirection
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, next_step
@@ -33,11 +33,14 @@ class Question(t.NamedTuple):
 
 
 class ClusterWire:
-    """A connection to each master. All methods raise :class:`ConnectError` when one breaks."""
+    """A connection to each master, or one to the proxy in front of them (``proxied``).
 
-    def __init__(self, endpoint: Endpoint, *, timeout: float = 60.0) -> None:
+    All methods raise :class:`ConnectError` when one breaks.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, timeout: float = 60.0, proxied: bool = False) -> None:
         self.endpoint = endpoint
-        self.slots = SlotMap(endpoint, timeout)
+        self.slots = (OneEndpoint if proxied else SlotMap)(endpoint, timeout)
         self._timeout = timeout
         self._wires: dict[Node, Wire] = {}
         self.slots.read()

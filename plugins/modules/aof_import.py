@@ -198,6 +198,8 @@ options:
       auto: It is asked.
       standalone: One server.
       cluster: The nodes of a cluster, which are connected to directly.
+      proxy: A proxy in front of a cluster, over which everything goes. What is not the work of a rewrite travels in a transaction a slot, one
+        after the other, as there are proxies that take transactions of several slots apart and others that mix up those of one connection.
     default: auto
   timeout:
     description:
@@ -490,7 +492,7 @@ def main() -> None:
             "batch_bytes": {"type": "int", "default": 64 * 1024},
             "window_bytes": {"type": "int", "default": 16 << 20},
             "slots": {"type": "list", "elements": "str"},
-            "topology": {"type": "str", "choices": ["auto", "standalone", "cluster"], "default": "auto"},
+            "topology": {"type": "str", "choices": ["auto", "standalone", "cluster", "proxy"], "default": "auto"},
             "timeout": {"type": "float", "default": 60.0},
             "progress_path": {"type": "path"},
         },

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import typing as t
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.importer imp
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options, Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.tests.support import snapshot
+from ansible_collections.redisops.tair.tests.support.module_process import ModuleProcess
 from ansible_collections.redisops.tair.tests.support.proxies import Envoy, Haproxy, RealProxy, Twemproxy
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.small_aof import SELECT, assert_complete, lists_and_strings
@@ -125,3 +128,71 @@ def test_envoy_in_front_of_a_cluster_is_a_proxy(
     info = run_module("tair_info", proxy.login)
 
     assert info["topology"] == "proxy" and info["version"] == "7.0.15" and info["databases"] == 1
+
+
+@pytest.fixture
+def behind_envoy(start_cluster: t.Callable[..., list[Server]], enter: Enter) -> tuple[RealProxy, list[Server]]:
+    nodes = start_cluster("redis-7.0.15")
+    return enter(Envoy(nodes[:1])), nodes
+
+
+def test_an_import_through_a_proxy_in_front_of_a_cluster(
+    behind_envoy: tuple[RealProxy, list[Server]], start_server: StartServer, run_module: RunModule
+) -> None:
+    proxy, nodes = behind_envoy
+    source = source_with_lists(start_server)
+
+    unseen = run_module("aof_import", {"path": str(source.aof_path()), **proxy.login})
+    result = run_module("aof_import", {"path": str(source.aof_path()), **proxy.login, "if_not_empty": "append"})
+
+    assert unseen["failed"] and "it can't be seen whether the target is empty" in unseen["msg"]
+    assert not result["failed"], result["msg"]
+    found = snapshot.snapshot(nodes[0].host, nodes[0].port, cluster=True)
+    expected = snapshot.snapshot(source.host, source.port)
+    assert snapshot.diff({**expected, "functions": None}, {**found, "functions": None}) == []
+    compared = run_module("keyspace_compare", {**proxy.login, "source": source.login()})
+    assert compared["failed"] and "can't be compared through it" in compared["msg"]
+
+
+@pytest.mark.parametrize("written", [20_000, 60_000])
+def test_an_import_killed_behind_a_proxy_is_finished_by_the_next_one_exactly(
+    written: int, behind_envoy: tuple[RealProxy, list[Server]], start_server: StartServer
+) -> None:
+    proxy, nodes = behind_envoy
+    source = source_with_lists(start_server)
+    arguments = {"path": str(source.aof_path()), **proxy.login, "if_not_empty": "append", "rate_limit": 40_000}
+    begun = input_bytes(nodes)
+    process = ModuleProcess("aof_import")
+    process.start({**arguments, "batch_bytes": 1024, "window_bytes": 16384})
+    while input_bytes(nodes) - begun < written:
+        time.sleep(0.01)
+    process.kill()
+    assert process.result() is None
+    time.sleep(0.5)  # the proxy can't be asked to close what is left on the way
+
+    with open_aof(find_aof(source.aof_path())) as aof:
+        options = Options(if_not_empty="append")
+        outcome = import_aof(aof, Endpoint(host=proxy.host, port=proxy.port), options)
+
+    assert outcome.resumed_from is not None
+    found = snapshot.snapshot(nodes[0].host, nodes[0].port, cluster=True)
+    expected = snapshot.snapshot(source.host, source.port)
+    assert snapshot.diff({**expected, "functions": None}, {**found, "functions": None}) == []
+
+
+def input_bytes(nodes: t.Iterable[Server]) -> int:
+    return sum(node.client().info("stats")["total_net_input_bytes"] for node in nodes)
+
+
+def source_with_lists(start_server: StartServer) -> Server:
+    """Lists in its base, and more of them and counters after it."""
+    source = start_server("redis-7.0.15", {"appendonly": "yes", "aof-use-rdb-preamble": "no"})
+    client = source.client()
+    for number in range(500):
+        client.rpush(f"list:{number}", *range(number % 9 + 1))
+    client.bgrewriteaof()
+    source.wait_for_rewrite()
+    for number in range(500):
+        client.rpush(f"list:{number % 60}", "late", number)
+        client.incr(f"counter:{number % 7}")
+    return source

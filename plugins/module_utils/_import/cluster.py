@@ -23,7 +23,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import F
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._cluster import Node
 from ansible_collections.redisops.tair.plugins.module_utils._cluster_wire import ClusterWire, Question
-from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError, TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._group import keys_within
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_pipe import ClusterPipe
@@ -60,12 +60,16 @@ if t.TYPE_CHECKING:
 
 
 class Cluster:
-    """See :class:`Topology`. ``timeout``: seconds to wait for any one answer."""
+    """See :class:`Topology`. ``timeout``: seconds to wait for any one answer. ``proxied``: whether a proxy stands in front of it,
+    over which everything goes.
+    """
 
     routed = True
 
-    def __init__(self, endpoint: Endpoint, timeout: float) -> None:
+    def __init__(self, endpoint: Endpoint, timeout: float, *, proxied: bool = False) -> None:
         self.endpoint = endpoint
+        self.one_at_a_time = proxied
+        """Whether a transaction is only begun when the one before has ended: there are proxies that mix them up."""
         self._timeout = timeout
         self._connected: ClusterWire | None = None
         self._first_slots: list[int] = []
@@ -75,7 +79,7 @@ class Cluster:
     @property
     def _wire(self) -> ClusterWire:
         if self._connected is None:
-            self._connected = ClusterWire(self.endpoint, timeout=self._timeout)
+            self._connected = ClusterWire(self.endpoint, timeout=self._timeout, proxied=self.one_at_a_time)
         return self._connected
 
     def close(self) -> None:
@@ -125,10 +129,31 @@ class Cluster:
         return replace(least, zone=furthest.covered - least.position, crc=furthest.crc)
 
     def keys_of_others(self, slots: frozenset[int] | None) -> int:
+        if self.one_at_a_time:
+            return self._keys_behind_the_proxy(slots)
         if not sum(self._wire.each(b"DBSIZE")):
             return 0
         wanted = frozenset(range(SLOTS)) if slots is None else slots
         return keys_within(self.endpoint, wanted, cluster=True, timeout=self._timeout)
+
+    def _keys_behind_the_proxy(self, slots: frozenset[int] | None) -> int:
+        """It does not tell keys by slot. What is ours is counted apart, and may change between the two counts."""
+        if slots is not None:
+            return keys_within(self.endpoint, slots, cluster=False, timeout=self._timeout)
+        try:
+            keys = sum(self._wire.each(b"DBSIZE"))
+        except ReplyError as exc:
+            raise TargetStateError(
+                f"{self.endpoint} is a proxy that does not tell how many keys are behind it, so it can't be seen whether the "
+                "target is empty",
+                changed="Nothing was changed",
+                todo="See by other means that it is, then say so: if_not_empty=append",
+            ) from exc
+        if not keys:
+            return 0
+        own = self._asked(range(SLOTS), lambda key: (b"EXISTS", key))
+        own += self._wire.exchange([Question(key_slot(CHECKPOINT_KEY), (b"EXISTS", CHECKPOINT_KEY))])
+        return max(keys - sum(reply for reply in own if isinstance(reply, int)), 0)
 
     def empty(self) -> None:
         self._wire.each(b"FLUSHALL")

@@ -106,7 +106,14 @@ class _Sender:
                 data = [_MULTI, *[one.data for one in left], record, _EXEC]
                 parts.append(RoutedPart(key, data, size, len(left) + _FRAME_REPLIES))
                 shares.slots.append((slot, left))
-        self._pipe.submit(_routed(shares, parts))
+        if not self._session.topology.one_at_a_time:
+            self._pipe.submit(_routed(shares, parts))
+            return shares
+        for part in parts:
+            one = Request([], 0, 0)
+            self._pipe.submit(_routed(one, [part]))
+            self._await()
+            shares.replies += one.replies
         return shares
 
     def _confirm(self, batch: SlotBatch, shares: _Shares) -> None:

@@ -115,14 +115,7 @@ def _topology(endpoint: Endpoint, options: Options) -> Topology:
     if found == "standalone":
         return standalone
     standalone.close()
-    if found == "proxy":
-        raise TargetStateError(
-            f"{endpoint} is a proxy in front of a cluster, and this version imports into clusters over their direct "
-            "connection only",
-            changed=f"Nothing was changed on {endpoint}",
-            todo="Give the address of the direct connection, or that of a standalone instance",
-        )
-    return Cluster(endpoint, options.timeout)
+    return Cluster(endpoint, options.timeout, proxied=found == "proxy")
 
 
 def _check_target(session: Session, servers: list[ServerFacts]) -> None:
@@ -182,7 +175,7 @@ def _choose_start(session: Session, known: str = "", *, dry_run: bool = False) -
         session.outcome.commands = session.outcome.commands_before = checkpoint.commands
         session.outcome.errors.count = checkpoint.errors
         return
-    keys = topology.keys_of_others(options.slots)
+    keys = 0 if options.if_not_empty == "append" else topology.keys_of_others(options.slots)
     if (keys or underway) and options.if_not_empty == "flush":
         session.outcome.changed = True
         if not dry_run:

@@ -70,7 +70,7 @@ class Options:
     slots: frozenset[int] | None = None
     """Of a source that is a master of a cluster: its own, so that what other masters import is not in the way."""
     topology: str = "auto"
-    """``auto``, ``standalone`` or ``cluster``."""
+    """``auto``, ``standalone``, ``cluster`` or ``proxy``."""
     timeout: float = 60.0
     """For one reply, and for how long a target that can't be reached is tried again."""
 

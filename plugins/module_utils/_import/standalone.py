@@ -47,6 +47,7 @@ class Standalone:
     """See :class:`Topology`. ``timeout``: seconds to wait for any one answer."""
 
     routed = False
+    one_at_a_time = False
 
     def __init__(self, endpoint: Endpoint, timeout: float) -> None:
         self.endpoint = endpoint

@@ -48,6 +48,9 @@ class Topology(t.Protocol):
     routed: bool
     """Whether requests are in pieces for the nodes of a cluster."""
 
+    one_at_a_time: bool
+    """Whether a transaction is only begun when the one before has ended."""
+
     def facts(self) -> list[ServerFacts]:
         """Of every server that takes writes."""
 
