@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import json
+import pathlib
 import typing as t
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.redisops.tair.plugins.plugin_utils._preflight_table import obstacles_of, table
+from ansible_collections.redisops.tair.plugins.plugin_utils._preflight_table import as_values, obstacles_of, table
 
 display = Display()
 
@@ -24,10 +27,22 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: Values | None = None) -> Values:
         result: Values = super().run(tmp, task_vars or {})
         _validation, options = self.validate_argument_spec(
-            argument_spec={"reports": {"type": "dict", "required": True}}
+            argument_spec={
+                "reports": {"type": "dict", "required": True},
+                "plans": {"type": "dict", "default": {}},
+                "dest": {"type": "path"},
+            }
         )
-        lines = table(options["reports"])
+        reports, plans = options["reports"], options["plans"]
+        lines = table(reports, plans)
         display.display("\n".join(lines))
-        blocked = [host for host, report in options["reports"].items() if obstacles_of(report)]
+        blocked = [host for host, report in reports.items() if obstacles_of(report)]
+        if options["dest"]:
+            dest = pathlib.Path(self._loader.get_basedir(), options["dest"])
+            try:
+                dest.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                dest.write_text(json.dumps(as_values(reports, plans), indent=4) + "\n", encoding="utf-8")
+            except OSError as error:
+                raise AnsibleActionFail(f"The plan can't be written: {error}") from error
         result.update(changed=False, blocked=blocked, lines=lines)
         return result

@@ -26,6 +26,16 @@ options:
         at, with its C(msg) as the reason.
     type: dict
     required: true
+  plans:
+    description:
+      - By host, what a run would do. It is told where nothing stands in the way.
+    type: dict
+    default: {}
+  dest:
+    description:
+      - A file on the control node that the same is written to as JSON, in check mode too. C(clear) says whether nothing stands in the way of any
+        host; C(hosts) has for each C(clear), C(done), C(plan), C(source), C(target), C(estimate) and C(findings).
+    type: path
 notes:
   - This is an action plugin and runs on the control node, once for all hosts (C(run_once)).
 seealso:

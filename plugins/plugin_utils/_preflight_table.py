@@ -20,19 +20,44 @@ _RIGHT = (2, 3)
 Reports = t.Mapping[str, t.Mapping[str, t.Any]]
 
 
-def table(reports: Reports) -> list[str]:
-    """The lines. ``reports``: by host, what ``aof_preflight`` returned; empty for one that it did not come to."""
+def table(reports: Reports, plans: t.Mapping[str, str]) -> list[str]:
+    """The lines. ``reports``: by host, what ``aof_preflight`` returned; empty for one that it did not come to.
+
+    ``plans``: by host, what a run would do.
+    """
     rows = [_HEADINGS, *(_row(host, report) for host, report in reports.items())]
     lines = _aligned(rows)
     for host, report in reports.items():
+        if plans.get(host) and not obstacles_of(report):
+            lines.append(f"-> {host}")
+            lines += _wrapped(plans[host].removeprefix(f"{host}: "))
         for finding in findings_of(report):
             mark = "!!" if finding["severity"] == "obstacle" else "? "
             text = f"{finding['what']} {finding.get('todo', '')}".strip()
             lines.append(f"{mark} {host} [{finding['id']}]")
-            lines += textwrap.wrap(text, WIDTH - 3, initial_indent="   ", subsequent_indent="   ")
+            lines += _wrapped(text)
     blocked = sum(1 for report in reports.values() if obstacles_of(report))
     lines.append(f"{len(reports) - blocked} of {len(reports)} hosts can be migrated.")
     return lines
+
+
+def as_values(reports: Reports, plans: t.Mapping[str, str]) -> dict[str, t.Any]:
+    """The same for programs."""
+    hosts = {
+        host: {
+            "clear": not obstacles_of(report),
+            "done": bool(report.get("done")),
+            "plan": plans.get(host, "").removeprefix(f"{host}: ") or None,
+            **{name: report.get(name) or None for name in ("source", "target", "estimate")},
+            "findings": findings_of(report),
+        }
+        for host, report in reports.items()
+    }
+    return {"schema_version": 1, "clear": all(host["clear"] for host in hosts.values()), "hosts": hosts}
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="   ", subsequent_indent="   ")
 
 
 def findings_of(report: t.Mapping[str, t.Any]) -> list[dict[str, str]]:

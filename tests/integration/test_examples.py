@@ -130,8 +130,8 @@ def test_the_github_pipeline_plans_and_migrates(repository: Repository) -> None:
         for step in jobs[job]["steps"]:
             needed = {name: secrets[name] for name in step.get("env", {})}
             repository.run(without_installs(step.get("run", "true")), **workflow["env"], **needed)
-            if step.get("with", {}).get("path"):
-                assert list(repository.directory.glob(step["with"]["path"])), step
+            for path in step.get("with", {}).get("path", "").splitlines():
+                assert list(repository.directory.glob(path)), step
         assert not (repository.directory / "vault-password").exists()
         if job == "plan":
             repository.require_untouched()

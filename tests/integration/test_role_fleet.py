@@ -218,3 +218,35 @@ def test_the_report_of_a_run_does_not_take_an_earlier_run_s_success_for_its_own(
     }
     assert before["run"] != after["run"]
     assert "\u2716 no report" in (tmp_path / "all" / "report.html").read_text()
+
+
+def test_a_plan_of_a_fleet_is_one_table_and_one_file_and_says_whether_all_is_clear(
+    make_migration: MakeMigration, tmp_path: Path
+) -> None:
+    artifacts = {"aof_migrate_artifacts_dir": str(tmp_path / "all")}
+    fleet = {"clear": make_migration(**artifacts), "blocked": make_migration(**artifacts)}
+    fleet["blocked"].target.client().set("somebody's", 1)
+    extra = {"aof_migrate_artifacts_dir": str(tmp_path / "all")}
+
+    run = run_playbook(
+        "redisops.tair.migrate", {name: each.host() for name, each in fleet.items()}, check=True, extra_vars=extra
+    )
+
+    assert run.returncode == 2
+    plan = json.loads((tmp_path / "all" / "plan.json").read_text())
+    assert plan["clear"] is False and {name: host["clear"] for name, host in plan["hosts"].items()} == {
+        "clear": True,
+        "blocked": False,
+    }
+    told = plan["hosts"]["clear"]
+    assert (
+        told["plan"].startswith("would set")
+        and told["estimate"]["seconds"] > 0
+        and told["source"]["version"] == "7.0.15"
+    )
+    assert [finding["id"] for finding in plan["hosts"]["blocked"]["findings"] if finding["severity"] == "obstacle"] == [
+        "target.not_empty"
+    ]
+    for line in ("1 of 2 hosts can be migrated.", "-> clear", "!! blocked [target.not_empty]"):
+        assert line in run.output, run.output
+    assert all(each.source.client().config_get("appendonly")["appendonly"] == "no" for each in fleet.values())

@@ -26,7 +26,7 @@ def report(**changed: t.Any) -> dict[str, t.Any]:
 
 
 def test_long_names_are_cut_so_that_every_line_fits_and_short_ones_are_not() -> None:
-    lines = table({"redis-with-a-very-long-name-indeed.internal.example.com": report(), "b": report()})
+    lines = table({"redis-with-a-very-long-name-indeed.internal.example.com": report(), "b": report()}, {})
 
     assert max(map(len, lines)) <= WIDTH
     assert "1,234,567" in lines[1] and "987 MB" in lines[1] and "~2 min" in lines[1] and lines[1].endswith("clear")
@@ -34,7 +34,7 @@ def test_long_names_are_cut_so_that_every_line_fits_and_short_ones_are_not() -> 
 
 
 def test_a_host_that_was_not_looked_at_says_why_and_one_that_is_done_says_so() -> None:
-    lines = table({"a": {"msg": "Connection refused"}, "b": report(done=True, estimate=None)})
+    lines = table({"a": {"msg": "Connection refused"}, "b": report(done=True, estimate=None)}, {})
 
     assert lines[1].endswith("1 blocker") and lines[2].endswith("done")
     assert "!! a [not_looked_at]" in lines and "   Connection refused" in lines
@@ -43,7 +43,7 @@ def test_a_host_that_was_not_looked_at_says_why_and_one_that_is_done_says_so() -
 
 def test_a_doubt_is_told_and_blocks_nothing() -> None:
     doubt = {"id": "target.evicts", "severity": "doubt", "side": "target", "what": "It evicts.", "todo": "Stop that."}
-    lines = table({"a": report(findings=[doubt])})
+    lines = table({"a": report(findings=[doubt])}, {})
 
     assert lines[1].endswith("clear") and lines[2:4] == ["?  a [target.evicts]", "   It evicts. Stop that."]
 
