@@ -336,7 +336,8 @@ from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import DROPPABLE, Result, connection_spec, run
-from ansible_collections.redisops.tair.plugins.module_utils._compare.keyspace import Options, compare_keyspaces, summary
+from ansible_collections.redisops.tair.plugins.module_utils._compare.keyspace import compare_keyspaces
+from ansible_collections.redisops.tair.plugins.module_utils._compare.report import Options, summary
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
 from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, KeyFilter
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint

@@ -16,7 +16,8 @@ import typing as t
 import pytest
 from ansible_collections.redisops.tair.plugins.module_utils import _resp
 from ansible_collections.redisops.tair.plugins.module_utils._compare import keyspace
-from ansible_collections.redisops.tair.plugins.module_utils._compare.keyspace import Options, compare_keyspaces
+from ansible_collections.redisops.tair.plugins.module_utils._compare.keyspace import compare_keyspaces
+from ansible_collections.redisops.tair.plugins.module_utils._compare.report import Options, Report
 from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import Side
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, KeyFilter
@@ -37,7 +38,7 @@ def login(source: Server, target: Server, **options: t.Any) -> Result:
     return {**target.login(), "source": source.login(), **options}
 
 
-def in_process(source: Server, target: Server, **options: t.Any) -> keyspace.Report:
+def in_process(source: Server, target: Server, **options: t.Any) -> Report:
     return compare_keyspaces(Endpoint(source.host, source.port), Endpoint(target.host, target.port), Options(**options))
 
 

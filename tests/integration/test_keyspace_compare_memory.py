@@ -21,7 +21,8 @@ MEMBER = "m" * 120
 #: Compares (and repairs) with 32 MB more than the interpreter and the modules take, then tries to hold one set whole.
 LIMITED = """
 import json, re, resource, sys
-from ansible_collections.redisops.tair.plugins.module_utils._compare.keyspace import Options, compare_keyspaces
+from ansible_collections.redisops.tair.plugins.module_utils._compare.keyspace import compare_keyspaces
+from ansible_collections.redisops.tair.plugins.module_utils._compare.report import Options
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 source, target = (Endpoint("127.0.0.1", int(port)) for port in sys.argv[1:3])

@@ -11,12 +11,8 @@ import typing as t
 from dataclasses import dataclass
 
 import pytest
-from ansible_collections.redisops.tair.plugins.module_utils._compare.keyspace import (
-    Difference,
-    Options,
-    Report,
-    compare_keyspaces,
-)
+from ansible_collections.redisops.tair.plugins.module_utils._compare.keyspace import compare_keyspaces
+from ansible_collections.redisops.tair.plugins.module_utils._compare.report import Difference, Options, Report
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 from ansible_collections.redisops.tair.tests.support import snapshot
