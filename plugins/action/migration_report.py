@@ -10,7 +10,6 @@ import pathlib
 import tempfile
 import typing as t
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.redisops.tair.plugins.plugin_utils._report import read
 from ansible_collections.redisops.tair.plugins.plugin_utils._report_junit import junit
@@ -49,9 +48,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             try:
                 _write(directory, options["hosts"], files, host, ending)
             except OSError as error:
-                raise AnsibleActionFail(
-                    f"The report of all hosts can't be written into {directory}: {error}"
-                ) from error
+                # Not raised: the role's failed_when has to see it.
+                result.update(failed=True, msg=f"The report of all hosts can't be written into {directory}: {error}")
+                return result
         result.update(changed=False, **{name: str(path) for name, path in files.items()})
         return result
 

@@ -18,6 +18,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.forms import Form
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, LargeCommand
 from ansible_collections.redisops.tair.plugins.module_utils._compat import lacks
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
@@ -46,6 +47,8 @@ class Row:
     rewrite: Rewriting
     droppable: str = ""
     rest: Rewriting = _nothing
+    fewest: int = 0
+    """Arguments that a command of this form has at least, its name counted."""
 
     @property
     def form(self) -> str:
@@ -208,21 +211,21 @@ def _hset(command: Command) -> list[Command] | None:
 
 #: In the order of the versions that brought the forms.
 ROWS: tuple[Row, ...] = (
-    Row(Form("SET", "PXAT", "6.2.0"), _set_expiring),
+    Row(Form("SET", "PXAT", "6.2.0"), _set_expiring, fewest=5),
     Row(Form("GETEX", "", "6.2.0"), _getex),
     Row(Form("GETDEL", "", "6.2.0"), _getdel),
     Row(Form("LMOVE", "", "6.2.0"), _lmove),
     Row(Form("COPY", "", "6.2.0"), _no_equivalent),
-    Row(Form("PEXPIREAT", "NX", "7.0.0"), _expiring_if),
-    Row(Form("XSETID", "ENTRIESADDED", "7.0.0"), _xsetid),
-    Row(Form("XGROUP|CREATE", "ENTRIESREAD", "7.0.0"), _xgroup),
+    Row(Form("PEXPIREAT", "NX", "7.0.0"), _expiring_if, fewest=4),
+    Row(Form("XSETID", "ENTRIESADDED", "7.0.0"), _xsetid, fewest=5),
+    Row(Form("XGROUP|CREATE", "ENTRIESREAD", "7.0.0"), _xgroup, fewest=7),
     Row(Form("FUNCTION", "", "7.0.0"), _no_equivalent, "functions"),
     Row(Form("HPEXPIREAT", "", "7.4.0"), _no_equivalent, "hash_field_ttl", _expired_fields),
     Row(Form("HPERSIST", "", "7.4.0"), _no_equivalent, "hash_field_ttl"),
     Row(Form("HSETEX", "", "8.0.0"), _hsetex, "hash_field_ttl", _hset),
     Row(Form("HGETEX", "", "8.0.0"), _hgetex),
     Row(Form("HGETDEL", "", "8.0.0"), _hgetdel),
-    Row(Form("SET", "IFEQ", "8.1.0"), _set_if),
+    Row(Form("SET", "IFEQ", "8.1.0"), _set_if, fewest=5),
     Row(Form("XDELEX", "", "8.2.0"), _xdelex),
     Row(Form("XACKDEL", "", "8.2.0"), _xackdel),
     Row(Form("BITOP", "DIFF", "8.2.0"), _bitop),
@@ -243,15 +246,25 @@ class Compat:
         self._rows: dict[bytes, list[Row]] = {}
         for row in rows:
             self._rows.setdefault(row.name, []).append(row)
+        self._fewest = {name: min(row.fewest for row in rows) for name, rows in self._rows.items()}
 
     @property
     def needed(self) -> bool:
         """Whether there is anything that the target does not know."""
         return bool(self._rows)
 
-    def concerns(self, names: t.Iterable[bytes]) -> bool:
-        """Whether commands of these names may have to be others."""
-        return not self._rows.keys().isdisjoint(name.upper() for name in names)
+    def concerns_large(self, command: LargeCommand) -> bool:
+        """Whether it may have to be another one."""
+        fewest = self._fewest.get(command.name.upper())
+        return fewest is not None and command.args >= fewest
+
+    def concerns(self, block: Block) -> bool:
+        """Whether any of its commands may have to be another one. Most are of forms that every server knows."""
+        for name in self._fewest.keys() & {name.upper() for name in block.names}:
+            fewest = self._fewest[name]
+            if not fewest or any(len(command) >= fewest and command[0].upper() == name for command in block.commands):
+                return True
+        return False
 
     def adapted(self, command: Command, *, count: bool = True) -> list[Command]:
         """The commands to send: itself, where it is taken or nothing else means the same."""

@@ -29,8 +29,9 @@ def end_predecessors(endpoint: Endpoint, import_name: str, *, timeout: float) ->
     """Close what earlier runs of the import have left on a server. Whether it tells its connections at all.
 
     An account may not be allowed to, and a proxy may hang up on these commands: what these keep is out of reach.
+    Raises :class:`ConnectError` where there is no connection to be had.
     """
-    with suppress(ConnectError), closing(Wire(endpoint, timeout=timeout)) as wire:
+    with closing(Wire(endpoint, timeout=timeout)) as wire, suppress(ConnectError):
         listed = wire.exchange([(b"CLIENT", b"LIST")])[0]
         if isinstance(listed, bytes):
             name = _connection_name(import_name).encode()

@@ -242,12 +242,12 @@ class Session:
     def _adapted(self, part: Part, frames: t.Iterable[Frame], database: int) -> t.Iterator[Frame]:
         """The same in commands that the target knows."""
         for frame in frames:
-            if isinstance(frame, LargeCommand) and self.compat.concerns([frame.name]):
+            if isinstance(frame, LargeCommand) and self.compat.concerns_large(frame):
                 frame = read_large(part.fd, frame)
             if isinstance(frame, Block):
                 for block in blocks_by_database(frame):
                     database = database_after(block, database)
-                    yield self._adapted_of(part, block, database) if self.compat.concerns(block.names) else block
+                    yield self._adapted_of(part, block, database) if self.compat.concerns(block) else block
             else:
                 database = frame.database if isinstance(frame, Skipped) else database
                 yield frame
