@@ -267,7 +267,10 @@ def test_check_mode_prints_the_plan_and_changes_nothing(build: str, make_migrati
     assert "would set aof-use-rdb-preamble from yes to no" in plan and "appendonly from no to yes" in plan
     assert migration.settings() == settings
     assert migration.target.client().info("keyspace") == {}
-    assert not migration.artifacts.exists() and not migration.source.aof_path().exists()
+    assert [file.name for file in migration.artifacts.rglob("*")] == [
+        "plan.json"
+    ]  # what was asked for, on the control node
+    assert not migration.source.aof_path().exists()
     assert run.stats[migration.HOST]["changed"] > 0
 
 
