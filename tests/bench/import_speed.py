@@ -5,13 +5,14 @@
 
 """How fast aof_import is beside ``redis-cli --pipe``, on the same file, into the same server, in turn.
 
-    import_speed.py [--kinds mixed,sets,large] [--rounds 5] [--scale 1.0] [--delay MS] [--without-hiredis]
+    import_speed.py [--kinds mixed,sets,large] [--rounds 5] [--scale 1.0] [--delay MS] [--without-hiredis] [--cluster]
 
 The files are those of ``gen_aof.py`` (1,000,000 mixed keys, 1,000,000 SETs of 100 bytes, 2,000 values of 1 MB, times
 ``--scale``), the server is Debian's Redis 7.0 without persistence. Both run as whole processes, the import with its
 checkpoints. Of each round the ratio of the wall times is taken, and their median is what counts: of the whole process, and
 of the import alone, without the 0.2 s in which Python starts and loads the libraries. ``--delay``: a proxy in front of the
 server that takes so many milliseconds in each direction. ``--without-hiredis``: a third run a round, without that library.
+``--cluster``: another one, into three masters of a cluster, which redis-cli can't do.
 
 Needs redis-server and redis-cli 7.0 on the PATH, and the Python packages of requirements/demo.txt.
 """
@@ -41,10 +42,12 @@ sys.path.insert(0, str(_paths.link_collection()))
 
 from ansible_collections.redisops.tair.tests.bench.measuring import Peak, generated
 from ansible_collections.redisops.tair.tests.support.ansible_cli import environment
+from ansible_collections.redisops.tair.tests.support.cluster import form_cluster
 from ansible_collections.redisops.tair.tests.support.paths import CACHE, link_collection
 from ansible_collections.redisops.tair.tests.support.proxy import Proxy
 from ansible_collections.redisops.tair.tests.support.servers import Server, build
 
+SETTINGS = {"save": "", "appendonly": "no"}
 KEYS = {"mixed": 1_000_000, "sets": 1_000_000, "large": 2_000}
 
 
@@ -63,10 +66,12 @@ class Run:
     keys: int
 
 
-def measured(server: Server, argv: list[str], stdin: t.IO[bytes], env: dict[str, str]) -> tuple[Run, bytes]:
-    client = server.client()
-    client.flushall()
-    before = client.info("cpu")
+def measured(
+    servers: t.Sequence[Server], argv: list[str], stdin: t.IO[bytes], env: dict[str, str]
+) -> tuple[Run, bytes]:
+    for server in servers:
+        server.client().flushall()
+    before = cpu_of(servers)
     started = time.monotonic()
     process = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
     memory = Peak(process.pid)
@@ -77,28 +82,38 @@ def measured(server: Server, argv: list[str], stdin: t.IO[bytes], env: dict[str,
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{argv[0]} failed:\n{output.decode()}")
-    after = client.info("cpu")
-    server_cpu = sum(after[name] - before[name] for name in ("used_cpu_user", "used_cpu_sys"))
-    run = Run(wall, wall, usage.ru_utime + usage.ru_stime, server_cpu, memory.bytes, client.dbsize())
+    keys = sum(server.client().dbsize() for server in servers)
+    run = Run(wall, wall, usage.ru_utime + usage.ru_stime, cpu_of(servers) - before, memory.bytes, keys)
     return run, output
+
+
+def cpu_of(servers: t.Sequence[Server]) -> float:
+    """Seconds that they have used until now."""
+    used = [server.client().info("cpu") for server in servers]
+    return sum((cpu["used_cpu_user"] + cpu["used_cpu_sys"] for cpu in used), 0.0)
 
 
 def redis_cli(server: Server, port: int, path: Path) -> Run:
     with path.open("rb") as file:
-        run, output = measured(server, ["redis-cli", "-p", str(port), "--pipe"], file, dict(os.environ))
+        run, output = measured([server], ["redis-cli", "-p", str(port), "--pipe"], file, dict(os.environ))
     if b"errors: 0" not in output:
         raise SystemExit(output.decode())
     return run
 
 
-def aof_import(server: Server, port: int, path: Path, packages: list[str]) -> Run:
+def aof_import(servers: t.Sequence[Server], port: int, path: Path, packages: list[str]) -> Run:
     """``packages``: directories to look for Python packages in before all others."""
-    params = {"login_host": server.host, "login_port": port, "path": str(path), "aof_base_size": path.stat().st_size}
+    params = {
+        "login_host": servers[0].host,
+        "login_port": port,
+        "path": str(path),
+        "aof_base_size": path.stat().st_size,
+    }
     with tempfile.TemporaryFile() as file:
         file.write(json.dumps({"ANSIBLE_MODULE_ARGS": params}).encode())
         file.seek(0)
         run, output = measured(
-            server,
+            servers,
             [sys.executable, "-m", "ansible_collections.redisops.tair.plugins.modules.aof_import"],
             file,
             {
@@ -122,18 +137,23 @@ def no_hiredis() -> t.Iterator[str]:
         yield directory
 
 
-def compare(kind: str, keys: int, rounds: int, delay: float, without_hiredis: bool) -> None:
+def compare(kind: str, keys: int, rounds: int, delay: float, without_hiredis: bool, cluster: bool) -> None:
     path = generated(kind, keys)
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(Server(build("redis-7.0.15"), {"save": "", "appendonly": "no"}))
+        server = stack.enter_context(Server(build("redis-7.0.15"), SETTINGS))
         port = stack.enter_context(Proxy(server.port, delay=delay)).port if delay else server.port
         contestants: dict[str, t.Callable[[], Run]] = {
             "redis-cli --pipe": lambda: redis_cli(server, port, path),
-            "aof_import": lambda: aof_import(server, port, path, []),
+            "aof_import": lambda: aof_import([server], port, path, []),
         }
         if without_hiredis:
             hidden = stack.enter_context(no_hiredis())
-            contestants["without hiredis"] = lambda: aof_import(server, port, path, [hidden])
+            contestants["without hiredis"] = lambda: aof_import([server], port, path, [hidden])
+        if cluster:
+            settings = {**SETTINGS, "cluster-enabled": "yes"}
+            nodes = [stack.enter_context(Server(build("redis-7.0.15"), settings)) for _node in range(3)]
+            form_cluster(nodes)
+            contestants["into a cluster"] = lambda: aof_import(nodes, nodes[0].port, path, [])
         print(f"{kind}: {keys:,} keys, {path.stat().st_size / 1e6:.0f} MB", flush=True)
         runs: dict[str, list[Run]] = {name: [] for name in contestants}
         for number in range(rounds):
@@ -156,6 +176,11 @@ def compare(kind: str, keys: int, rounds: int, delay: float, without_hiredis: bo
     print(
         f"  aof_import takes {whole:.2f} x the time of redis-cli --pipe, the import alone {alone:.2f} x (medians of {rounds})"
     )
+    if cluster:
+        median = statistics.median(run.wall / their.wall for run, their in zip(runs["into a cluster"], ours))
+        print(
+            f"  into a cluster of three it takes {median:.2f} x the time of one server (median of {rounds})", flush=True
+        )
     if without_hiredis:
         plain = statistics.median(our.wall / their.wall for our, their in zip(runs["without hiredis"], ours))
         print(
@@ -170,9 +195,10 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--delay", type=float, default=0.0, metavar="MS")
     parser.add_argument("--without-hiredis", action="store_true")
+    parser.add_argument("--cluster", action="store_true")
     args = parser.parse_args()
     for kind in args.kinds.split(","):
-        compare(kind, int(KEYS[kind] * args.scale), args.rounds, args.delay / 1000, args.without_hiredis)
+        compare(kind, int(KEYS[kind] * args.scale), args.rounds, args.delay / 1000, args.without_hiredis, args.cluster)
 
 
 if __name__ == "__main__":

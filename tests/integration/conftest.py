@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.redisops.tair.tests.support.cluster import form_cluster
 from ansible_collections.redisops.tair.tests.support.dataset import fill
 from ansible_collections.redisops.tair.tests.support.migration import Migration
 from ansible_collections.redisops.tair.tests.support.servers import Config, Server
@@ -40,18 +40,7 @@ def start_cluster(start_server: t.Callable[..., Server]) -> t.Callable[..., list
 
     def start(build: str, config: Config | None = None, **kwargs: t.Any) -> list[Server]:
         nodes = [start_server(build, {"cluster-enabled": "yes", **(config or {})}, **kwargs) for _node in range(3)]
-        share = 16384 // len(nodes) + 1
-        for number, node in enumerate(nodes):
-            slots = range(number * share, min(16384, (number + 1) * share))
-            node.client().execute_command("CLUSTER", "ADDSLOTS", *slots)
-            node.client().execute_command("CLUSTER", "MEET", nodes[0].host, nodes[0].port)
-        end = time.monotonic() + 30
-        while any(
-            node.client().cluster("info")["cluster_state"] != "ok" or len(node.client().cluster("slots")) < len(nodes)
-            for node in nodes
-        ):
-            assert time.monotonic() < end, "the cluster does not come together"
-            time.sleep(0.1)
+        form_cluster(nodes)
         return nodes
 
     return start

@@ -14,8 +14,10 @@ who uses it goes back to a place that is certain.
 
 from __future__ import annotations
 
+import itertools
 import time
 import typing as t
+from binascii import crc_hqx
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -27,7 +29,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import 
     Request,
     Sendable,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._keys import key_slot
+from ansible_collections.redisops.tair.plugins.module_utils._keys import SLOTS, key_slot
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply, encode
 
 _ASKING = encode([b"ASKING"])
@@ -48,13 +50,28 @@ class Part:
     """Replies."""
 
 
+class Singles(t.Sequence[Part]):
+    """Parts that are one command each; most of what is sent. A part is only made of one where it is asked for."""
+
+    def __init__(self, keys: list[bytes], commands: list[bytes]) -> None:
+        self.keys = keys
+        self.commands = commands
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, number: t.Any) -> t.Any:
+        raw = self.commands[number]
+        return Part(self.keys[number], (raw,), len(raw))
+
+
 @dataclass
 class _Whole:
     """A request under way."""
 
     request: Request
     parts: t.Sequence[Part]
-    replies: list[list[Reply]]
+    replies: list[t.Sequence[Reply]]
     """To each part."""
     waits_for: set[Node] = field(default_factory=set)
 
@@ -86,24 +103,50 @@ class ClusterPipe:
 
     def submit(self, request: Request) -> None:
         """Send a request; its replies are those to its parts, one after the other."""
-        parts = t.cast(t.Sequence[Part], request.routed)
-        whole = _Whole(request, parts, [[] for _part in parts])
+        parts = t.cast("t.Sequence[Part]", request.routed)
+        whole = _Whole(request, parts, [()] * len(parts))
+        shares = self._divided_singles(whole, parts) if isinstance(parts, Singles) else self._divided(whole)
+        whole.waits_for.update(share.node for share in shares)
+        self._waiting.append(whole)
+        for share in shares:
+            self._pipe(share.node).submit(share)
+        self._collect()
+
+    def _divided(self, whole: _Whole) -> list[_Share]:
+        """What of a request goes to each node."""
         shares: dict[Node, _Share] = {}
-        for number, part in enumerate(parts):
+        data: dict[Node, list[Sendable]] = {}
+        for number, part in enumerate(whole.parts):
             for node in self._slots.masters if part.key is None else (self._slots.owner(key_slot(part.key)),):
                 share = shares.get(node)
                 if share is None:
                     share = shares[node] = _Share([], 0, 0, node=node, whole=whole)
-                t.cast(t.List[Sendable], share.parts).extend(part.data)
+                    data[node] = []
+                data[node].extend(part.data)
                 share.size += part.size
                 share.expected += part.expected
                 share.numbers.append(number)
-        whole.waits_for.update(shares)
-        self._waiting.append(whole)
         for node, share in shares.items():
-            share.parts = _joined(share.parts)
-            self._pipe(node).submit(share)
-        self._collect()
+            share.parts = _joined(data[node])
+        return list(shares.values())
+
+    def _divided_singles(self, whole: _Whole, parts: Singles) -> list[_Share]:
+        """The same by a few operations a command."""
+        owner = self._slots.owner
+        slots = [crc_hqx(key, 0) % SLOTS if b"{" not in key else key_slot(key) for key in parts.keys]
+        divided: dict[Node, tuple[list[int], list[bytes]]] = {}
+        for number, (node, raw) in enumerate(zip(map(owner, slots), parts.commands)):
+            try:
+                numbers, commands = divided[node]
+            except KeyError:
+                numbers, commands = divided[node] = ([], [])
+            numbers.append(number)
+            commands.append(raw)
+        shares = []
+        for node, (numbers, commands) in divided.items():
+            data = b"".join(commands)
+            shares.append(_Share([data], len(data), len(numbers), node=node, whole=whole, numbers=numbers))
+        return shares
 
     @property
     def idle(self) -> bool:
@@ -141,13 +184,17 @@ class ClusterPipe:
             self._settle()
         while self._waiting and not self._waiting[0].waits_for:
             whole = self._waiting.popleft()
-            whole.request.replies.extend(reply for replies in whole.replies for reply in replies)
+            whole.request.replies.extend(itertools.chain.from_iterable(whole.replies))
             self._done.append(whole.request)
 
     def _take(self, share: _Share) -> None:
         whole = t.cast(_Whole, share.whole)
         whole.waits_for.discard(share.node)
         has_errors = ErrorReply in map(type, share.replies)
+        if isinstance(whole.parts, Singles) and not has_errors:
+            for number, reply in zip(share.numbers, share.replies):
+                whole.replies[number] = (reply,)
+            return
         taken = 0
         for number in share.numbers:
             part = whole.parts[number]
@@ -239,7 +286,7 @@ class _Again:
     found: Redirection
 
 
-def _redirected(replies: list[Reply], teller: Node) -> Redirection | None:
+def _redirected(replies: t.Sequence[Reply], teller: Node) -> Redirection | None:
     """Why a part was not executed; None where it was, be it with errors of its own.
 
     A transaction is told by its last reply that it was not, and by an earlier one, or that very one, why.

@@ -32,6 +32,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.batch import
     database_after,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_pipe import Part as RoutedPart
+from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_pipe import Singles
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import FileRange
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Rewind, Session
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import CheckpointRequest, Link
@@ -45,6 +46,10 @@ _SET_HEADER = len(b"*3\r\n$3\r\nSET\r\n")
 _FUNCTION_LOAD = (b"FUNCTION", b"LOAD")
 #: Commands that a rewrite begins a key with and that give the same key when they are run twice.
 _IDEMPOTENT = frozenset((b"SET", b"SADD", b"ZADD", b"HMSET", b"HSET", b"HSETEX"))
+
+
+#: The most frequent of a rewrite whose key is the first argument.
+_KEY_FIRST = frozenset((*_IDEMPOTENT, b"RPUSH", b"XADD", b"PEXPIREAT"))
 
 
 def send_plain(session: Session, pipe: Link, part: Part, frames: t.Iterable[Frame]) -> None:
@@ -187,8 +192,10 @@ def plain_batches(
             careful = careful and not (starts_key and start >= careful_until)
             if isinstance(piece, LargeCommand):
                 batch = _large(part, piece, delete=careful and starts_key, routed=routed)
-            elif careful or routed:
-                batch = _one_by_one(piece, cursor.key, careful=careful, routed=routed)
+            elif careful:
+                batch = _one_by_one(piece, cursor.key, careful=True, routed=routed)
+            elif routed:
+                batch = _divisible(piece) or _one_by_one(piece, cursor.key, careful=False, routed=True)
             else:
                 batch = _gathered(piece) if gather() else _raw(piece)
             database = cursor.database
@@ -265,6 +272,17 @@ def _gathered(block: Block) -> Batch:
     msets = -(-len(pairs) // MSET_PAIRS)
     replies = msets + len(commands) - len(pairs)
     return Batch([payload], len(payload), replies, commands=block.of_aof, gathered=msets)
+
+
+def _divisible(block: Block) -> Batch | None:
+    """Command by command, for the nodes of a cluster; None where one has no key."""
+    data, ends = block.data, itertools.accumulate(block.sizes)
+    keys = [command[1] if command[0] in _KEY_FIRST else first_key(command) for command in block.commands]
+    if None in keys:
+        return None
+    raws = [data[end - size : end] for end, size in zip(ends, block.sizes)]
+    singles = Singles(t.cast("list[bytes]", keys), raws)
+    return Batch([], len(data), len(raws), routed=singles, commands=block.of_aof)
 
 
 def _one_by_one(block: Block, key: bytes | None, *, careful: bool, routed: bool) -> Batch:
