@@ -22,9 +22,14 @@ description:
     anything is sent, with their places.
   - Reads the single file of Redis 6.2 and older and KeyDB, and the directory with a manifest of Redis 7.0 and newer and Valkey,
     base file first, then the incr files.
+  - Reads what begins with an RDB too, a hybrid AOF (C(aof-use-rdb-preamble yes)) as well as a dump (C(dump.rdb)), of Redis, Valkey and KeyDB.
+    Its checksum is verified first. Strings are sent as C(SET). Other keys are given to the target as they stand, by C(RESTORE ... REPLACE),
+    where it takes that, which is tried with a key of our own that leaves nothing behind; else the commands that build them are sent.
+    What no command builds, such as a value of a module, and the target does not take, is refused before anything is sent, with its keys.
+    (Built by commands, a stream loses pending entries whose entry has been deleted, as it does by a rewrite.)
+    The Python library C(anycrc) makes this fast; without it a checksum takes a second for every 20 MB.
   - Never sends what is not a command. Annotation lines are skipped; a command that is cut off at the end of the AOF and an open
-    C(MULTI) with all that follows it are left out and counted in RV(truncated_bytes). A file that begins with an RDB preamble,
-    and damaged bytes, stop the import with their place.
+    C(MULTI) with all that follows it are left out and counted in RV(truncated_bytes). Damaged bytes stop the import with their place.
   - It can run on the host of the source, on the server's own files. An AOF that is rewritten meanwhile is imported as it was when
     the import began, and then the import fails, as nobody knows what the new one has more.
   - Exactly once, whatever happens. The position is kept in the target (in one key, C(redisops.tair:checkpoint:imports)), so that
@@ -57,7 +62,7 @@ attributes:
 options:
   path:
     description:
-      - The AOF. An AOF file, a manifest, or the directory that holds one of the two.
+      - The AOF. An AOF file, a manifest, or the directory that holds one of the two. Or an RDB file.
     type: path
     required: true
   aof_base_size:
@@ -251,7 +256,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 replies:
-  description: Commands of the AOF that the target has answered, one for each however they travelled.
+  description: Commands of the AOF that the target has answered, one for each however they travelled, and one for each key of an RDB.
     Those of an earlier run that was gone on with are included.
   returned: success, and when an import that had begun fails
   type: int

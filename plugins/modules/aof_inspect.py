@@ -14,7 +14,8 @@ author:
   - redisops.tair contributors (@redisops)
 description:
   - Reads the AOF of a Redis, Valkey or KeyDB server once, without any server, and tells what is in it and whether it is whole.
-  - Damage, a command that is cut off and an RDB preamble are results, not failures.
+  - Damage and a command that is cut off are results, not failures.
+  - An RDB preamble is read, too, and so is an RDB file by itself (C(dump.rdb)).
   - With O(login_host) or O(login_unix_socket) it also asks that server what of the AOF it would refuse. Nothing that writes is sent to it.
   - Values of keys are never returned. Names of keys are.
 extends_documentation_fragment:
@@ -70,7 +71,6 @@ EXAMPLES = r"""
   ansible.builtin.assert:
     that:
       - inspected.damage is none
-      - not inspected.has_preamble
       - inspected.incompatible | length == 0
     fail_msg: "{{ inspected.incompatible | map(attribute='what') | join(', ') }}"
 
@@ -127,7 +127,7 @@ keys:
     - By database number (a string, as in JSON), the keys that the rewritten part creates. It is exact for that part.
     - What follows it may add and delete keys; how many are left can't be known without executing it. If RV(rewritten_bytes) is RV(size)
       these are the keys of the AOF, those whose lifetime has ended since included.
-    - Empty where nothing is known to be rewritten, and for a part with a preamble.
+    - Empty where nothing is known to be rewritten.
   returned: success
   type: dict
   sample: {"0": 120000, "3": 12}
@@ -185,12 +185,40 @@ largest_command:
     key: "session:42"
     bytes: 20527
 has_preamble:
-  description:
-    - Whether a file begins with an RDB preamble (C(aof-use-rdb-preamble yes)). Nothing of such a file is counted, also not
-      the commands after the preamble; the other files are.
+  description: Whether a file begins with an RDB preamble (C(aof-use-rdb-preamble yes)), or is an RDB as a whole.
   returned: success
   type: bool
   sample: false
+preamble:
+  description:
+    - The RDB that a file begins with; V(null) where there is none.
+    - Each of its keys is told as one C(RESTORE) in RV(commands), with the bytes of its record, and by what it holds in RV(types).
+  returned: success
+  type: dict
+  contains:
+    file:
+      description: The file.
+      type: str
+    bytes:
+      description: Bytes of the RDB.
+      type: int
+    version:
+      description: The version of the RDB's format. Those of Valkey begin at 80.
+      type: int
+    keys:
+      description: How many keys there are, those whose lifetime has ended since included.
+      type: int
+    unbuildable:
+      description:
+        - Keys that no command builds, such as values of modules. Where the target has the module it takes them as they stand.
+        - C(what) they are, their C(count), and the first C(places) as in RV(largest_command).
+      type: list
+      elements: dict
+    modules:
+      description: Modules that keep something beside their keys. It can't be imported.
+      type: list
+      elements: str
+  sample: null
 annotations:
   description: C(count) of annotation lines (C(#TS:)), and C(first) and C(last) time in seconds since the epoch, V(null) where there are none.
   returned: success
@@ -281,7 +309,7 @@ import typing as t
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.redisops.tair.plugins.module_utils._aof.inspect import Inspection, inspect
+from ansible_collections.redisops.tair.plugins.module_utils._aof.inspect import Inspection, RdbFound, inspect
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.places import Place
@@ -321,6 +349,32 @@ def refusal_of(refusal: Refusal) -> Result:
     }
 
 
+#: As this module calls what a key of an RDB holds.
+_TYPE_OF_KIND = {
+    "string": "strings",
+    "list": "lists",
+    "set": "sets",
+    "hash": "hashes",
+    "zset": "zsets",
+    "stream": "streams",
+    "module": "modules",
+}
+
+
+def preamble_of(rdb: RdbFound) -> Result:
+    return {
+        "file": str(rdb.path),
+        "bytes": rdb.size,
+        "version": rdb.version,
+        "keys": sum(count for count, _size in rdb.kinds.values()),
+        "unbuildable": [
+            {"what": what, "count": places.count, "places": [place_of(place) for place in places.first]}
+            for what, places in sorted(rdb.unbuildable.items())
+        ],
+        "modules": sorted(rdb.modules),
+    }
+
+
 def findings(inspection: Inspection, prefixes: int) -> Result:
     tally, damage = inspection.tally, inspection.damage
     by_name = sorted(tally.by_name().items(), key=lambda item: (-item[1][0], item[0]))
@@ -328,6 +382,12 @@ def findings(inspection: Inspection, prefixes: int) -> Result:
     for name, (count, size) in by_name:
         types[type_of(name)]["commands"] += count
         types[type_of(name)]["bytes"] += size
+    rdb = inspection.rdb
+    for kind, (count, size) in rdb.kinds.items() if rdb is not None else ():
+        of_kind = types[_TYPE_OF_KIND.get(kind, "other")]
+        for counted, number in (("commands", count), ("bytes", size)):
+            types["other"][counted] -= number  # RESTORE fits keys of any type
+            of_kind[counted] += number
     annotations = inspection.annotations
     return {
         "read_bytes": inspection.read_bytes,
@@ -341,6 +401,7 @@ def findings(inspection: Inspection, prefixes: int) -> Result:
         ],
         "prefixes_uncertain": tally.prefixes.uncertain,
         "largest_command": place_of(tally.largest),
+        "preamble": rdb and preamble_of(rdb),
         "annotations": {"count": annotations.count, "first": annotations.first, "last": annotations.last},
         "truncated_bytes": inspection.truncated_bytes,
         "open_transaction": place_of(tally.transaction),
@@ -351,10 +412,10 @@ def findings(inspection: Inspection, prefixes: int) -> Result:
 def inspect_(module: AnsibleModule) -> Result:
     params: dict[str, t.Any] = module.params
     segments = find_aof(Path(params["path"]))
-    with open_aof(segments, base_size=params["aof_base_size"], leave_out_hybrids=True) as aof:
+    with open_aof(segments, base_size=params["aof_base_size"], even_damaged=True) as aof:
         inspection = inspect(aof)
         files = [str(path) for path in aof.files]
-        size, hybrid_size = aof.size + aof.hybrid_size, aof.hybrid_size
+        size = aof.size
     verdict = None
     if params["login_host"] or params["login_unix_socket"]:
         endpoint = Endpoint.from_params({**params, "login_host": params["login_host"] or "localhost"})
@@ -363,7 +424,7 @@ def inspect_(module: AnsibleModule) -> Result:
         "changed": False,
         "files": files,
         "size": size,
-        "has_preamble": hybrid_size > 0,
+        "has_preamble": inspection.rdb is not None,
         **findings(inspection, params["prefixes"]),
         "incompatible": verdict and [refusal_of(refusal) for refusal in verdict.refusals],
         "unchecked": verdict and list(verdict.unchecked),

@@ -396,15 +396,6 @@ def test_an_empty_aof_is_imported_as_nothing(target: Server, run_module: RunModu
     assert (result["failed"], result["changed"], result["replies"]) == (False, False, 0), result
 
 
-@pytest.mark.parametrize("aof", corpus(variant="hybrid"), ids=str)
-def test_an_rdb_preamble_is_refused_before_anything_is_sent(
-    aof: CorpusSet, target: Server, run_module: RunModule
-) -> None:
-    failed = run_module("aof_import", {**target.login(), "path": str(aof.aof)})
-    assert failed["failed"] and "is a hybrid AOF" in failed["msg"] and "aof-use-rdb-preamble no" in failed["msg"]
-    assert target.client().dbsize() == 0
-
-
 def test_bad_paths_are_told(target: Server, run_module: RunModule, tmp_path: Path) -> None:
     missing = run_module("aof_import", {**target.login(), "path": str(tmp_path / "nothing.aof")})
     assert missing["failed"] and f"There is no {tmp_path / 'nothing.aof'}" in missing["msg"]

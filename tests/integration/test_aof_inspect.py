@@ -54,16 +54,18 @@ def test_the_aof_of_a_running_server_is_told_as_the_server_would(
     assert sum(of["bytes"] for of in result["types"].values()) == result["size"]
 
 
-def test_hybrids_are_reported_and_what_stands_beside_them_is_read(run_module: RunModule) -> None:
-    (multi,) = corpus(server="redis", version="7.4.1", variant="hybrid")
-    result = run_module("aof_inspect", {"path": str(multi.aof)})
-    assert not result["failed"] and result["has_preamble"] is True
-    assert sum(result["commands"].values()) == multi.meta["commands"] and result["keys"] == {}
-    assert result["read_bytes"] < result["size"]
-
-    (single,) = corpus(server="keydb", version="6.3.4", variant="hybrid")
-    result = run_module("aof_inspect", {"path": str(single.aof)})
-    assert not result["failed"] and result["has_preamble"] is True and result["commands"] == {}
+@pytest.mark.parametrize(("server", "version"), [("redis", "7.4.1"), ("keydb", "6.3.4")])
+def test_hybrids_are_read_and_reported(server: str, version: str, run_module: RunModule) -> None:
+    (aof,) = corpus(server=server, version=version, variant="hybrid")
+    result = run_module("aof_inspect", {"path": str(aof.aof)})
+    assert not result["failed"] and result["has_preamble"] is True and result["damage"] is None
+    assert result["read_bytes"] == result["size"]
+    preamble = result["preamble"]
+    assert preamble["keys"] == result["commands"]["RESTORE"] == sum(result["keys"].values())
+    assert preamble["bytes"] == result["rewritten_bytes"] and preamble["unbuildable"] == preamble["modules"] == []
+    for name in ("strings", "lists", "sets", "hashes", "zsets", "streams"):
+        assert result["types"][name]["commands"] > 0, name
+    assert all(of["commands"] >= 0 and of["bytes"] >= 0 for of in result["types"].values())
 
 
 def test_annotations_are_told_with_their_first_and_last_time(run_module: RunModule) -> None:

@@ -74,9 +74,14 @@ def write_after_rewrite(server: Server, rng: random.Random) -> None:
     client.rpush("large", "y" * 700_000, "z")
 
 
-@pytest.fixture(scope="module", params=["redis-6.2.14", "redis-7.0.15"], ids=["single", "multi"])
+@pytest.fixture(
+    scope="module",
+    params=[("redis-6.2.14", "no"), ("redis-7.0.15", "no"), ("redis-6.2.14", "yes")],
+    ids=["single", "multi", "hybrid"],
+)
 def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Source]:
-    with Server(build(request.param), {"appendonly": "yes", "aof-use-rdb-preamble": "no"}) as server:
+    program, preamble = request.param
+    with Server(build(program), {"appendonly": "yes", "aof-use-rdb-preamble": preamble}) as server:
         dataset.fill(server.host, server.port, keys=4000)
         client = server.client()
         client.rpush("huge", *[f"{n}" for n in range(60_000)])  # one key of hundreds of commands, larger than a zone

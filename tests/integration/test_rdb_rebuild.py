@@ -15,10 +15,11 @@ import pytest
 import redis
 from ansible_collections.redisops.tair.plugins.module_utils._aof.crc64 import crc64
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Rdb
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import restore_command
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import server_rdb_version
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import commands
 from ansible_collections.redisops.tair.plugins.module_utils._errors import UnsupportedTypeError
+from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 from ansible_collections.redisops.tair.tests.support import snapshot
 from ansible_collections.redisops.tair.tests.support.corpus import CorpusSet, corpus
 from ansible_collections.redisops.tair.tests.support.dataset import fill
@@ -95,9 +96,11 @@ def test_a_payload_is_what_dump_gives_but_for_the_version(any_build: Build, star
 
     for key, entry in entries.items():
         told = server.client(db=entry.database).dump(key)
-        with path.open("rb") as file:
-            command = restore_command(file.fileno(), entry, version, version, where=str(path))
-        assert told is not None and command is not None
+        raw = path.read_bytes()[entry.start : entry.end]
+        made = Restorer(version, version).command(entry, raw)
+        assert told is not None and made is not None
+        command, encoded = made
+        assert encoded == encode(command)
         assert (
             int.from_bytes(told[-10:-8], "little")
             == version
@@ -213,7 +216,7 @@ def test_a_modules_value_is_passed_and_named(start_server: StartServer) -> None:
     with path.open("rb") as file, pytest.raises(UnsupportedTypeError, match="module type vectorset") as caught:
         list(commands(file.fileno(), entries[b"vectors"], version, where=str(path)))
 
-    assert caught.value.facts == {"key": "vectors", "database": 0, "module": "vectorset"}
+    assert caught.value.facts == {"key": "vectors", "database": 0, "kind": "a value of the module type vectorset"}
     target = Target(start_server("redis-8.2.3"))
     target.load_rdb(path, restoring=True)
     assert target.by_restore == 3 and not target.refused

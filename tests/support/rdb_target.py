@@ -13,7 +13,7 @@ from pathlib import Path
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Frames
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof, has_preamble
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Function, Rdb
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import restore_command
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import server_rdb_version
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import commands, function_command
 from ansible_collections.redisops.tair.tests.support import snapshot
@@ -63,9 +63,9 @@ class Target:
                     self.send([function_command(record)])
                 if not isinstance(record, Entry):
                     continue
-                command = restore_command(fd, record, rdb.version, accepted, where=str(path)) if restoring else None
-                if command is not None:
-                    self.send([command], record.database)
+                made = Restorer(rdb.version, accepted).command(record, rdb.raw(record)) if restoring else None
+                if made is not None:
+                    self.send([made[0]], record.database)
                     self.by_restore += 1
                 else:
                     self.send(list(commands(fd, record, rdb.version, where=str(path), target=level)), record.database)

@@ -76,8 +76,13 @@ class Block:
 
     @property
     def of_aof(self) -> int:
-        """How many commands of the AOF these stand for: one may have become several, all of its place."""
-        return len(self.commands) if self.places is None else len(set(self.places))
+        """How many commands of the AOF, or keys of an RDB, these stand for: one may have become several, all of its place.
+
+        One that began in an earlier block is counted there.
+        """
+        if self.places is None:
+            return len(self.commands)
+        return len({place for place in self.places if place >= self.start})
 
     def first(self, count: int) -> Block:
         """Its first ``count`` commands. For blocks that hold every command."""

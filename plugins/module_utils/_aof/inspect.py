@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.forms import MOST_ARGUMENTS
@@ -24,6 +24,10 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
 )
 from ansible_collections.redisops.tair.plugins.module_utils._aof.grammar import ARRAY, BULK, MAX_HEADER, read_header
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof, Part
+from ansible_collections.redisops.tair.plugins.module_utils._aof.places import Place, Places
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Function, ModuleAux, Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import UNBUILDABLE, kind_of
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import what_no_command_builds
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rewritten import WhileRewritten
 from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import Tally, Unbalanced
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
@@ -31,6 +35,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
 #: Small enough for a block's commands to stay in a processor's cache while they are counted.
 _BLOCK_BYTES = 32 * 1024
+#: Records of an RDB that are counted together.
+_RECORDS = 1000
 #: Arguments up to this long are looked at in a large command, to see its options.
 _SHORT_ARGUMENT = 64
 
@@ -60,11 +66,27 @@ class Annotations:
 
 
 @dataclass
+class RdbFound:
+    """An RDB at the beginning of a file. Keys count as RESTORE among the commands."""
+
+    path: Path
+    version: int = 0
+    size: int = 0
+    kinds: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Keys and their bytes, by what they hold."""
+    unbuildable: dict[str, Places] = field(default_factory=dict)
+    """What no command builds, by what it is."""
+    modules: set[str] = field(default_factory=set)
+    """Those that keep something beside their keys."""
+
+
+@dataclass
 class Inspection:
     """``rewritten_bytes``: how many bytes, at the beginning, are the work of a rewrite. ``read_bytes``: how many were read."""
 
     tally: Tally
     annotations: Annotations
+    rdb: RdbFound | None = None
     rewritten_bytes: int = 0
     read_bytes: int = 0
     truncated_bytes: int = 0
@@ -99,7 +121,11 @@ def inspect(aof: OpenAof) -> Inspection:
 
 def _take(inspection: Inspection, part: Part, start: int) -> int:
     """Read a part from ``start`` on; the offset that was reached."""
+    if part.preamble is not None:
+        return _take_rdb(inspection, part)
     tally = inspection.tally
+    if part.behind_preamble:
+        tally.begin(str(part.path))
     where = str(part.path)
     rewritten = part.rewritten
     while True:
@@ -133,6 +159,78 @@ def _take(inspection: Inspection, part: Part, start: int) -> int:
         if inspection.damage is not None or guarded is None or not guarded.stopped:
             return reached
         start, rewritten = reached, False
+
+
+def _take_rdb(inspection: Inspection, part: Part) -> int:
+    """The same of an RDB: a key is told as a RESTORE of its record's size."""
+    found = inspection.rdb = RdbFound(part.path)
+    rdb = Rdb(part.fd, part.start, part.end, where=str(part.path))
+    database, reached = 0, part.start
+    pending = _Records(inspection.tally, part.start)
+    kinds: dict[int, list[int]] = {}
+    try:
+        for record in rdb:
+            start = reached
+            if not isinstance(record, Entry):
+                reached = rdb.reached
+                if isinstance(record, Function):
+                    pending.add([b"FUNCTION", b"LOAD"], start, reached)
+                elif isinstance(record, ModuleAux):
+                    found.modules.add(record.module)
+                continue
+            reached = record.end
+            if record.database != database:
+                database = record.database
+                pending.add([b"SELECT", b"%d" % database], start, start)
+            pending.add([b"RESTORE", record.key], start, reached)
+            of_kind = kinds.setdefault(record.type, [0, 0])
+            of_kind[0] += 1
+            of_kind[1] += reached - start
+            if record.type in UNBUILDABLE:
+                what = what_no_command_builds(part.fd, record, where=str(part.path))
+                places = found.unbuildable.setdefault(what, Places())
+                places.count += 1
+                place = Place(str(part.path), start, database, b"RESTORE", record.key, reached - start)
+                places.note(lambda place=place: place)  # type: ignore[misc]
+        reached = rdb.tail or reached
+    except AofFormatError as exc:
+        if "expected" not in exc.facts:
+            raise  # it became shorter
+        inspection.damage = Damage(part.path, exc.facts["offset"], exc.facts["expected"])
+    pending.flush()
+    found.version, found.size = rdb.version, reached - part.start
+    for rdb_type, (count, size) in kinds.items():
+        kind = kind_of(rdb_type, rdb.version)
+        before = found.kinds.get(kind, (0, 0))
+        found.kinds[kind] = (before[0] + count, before[1] + size)
+    inspection.read_bytes += reached - part.start
+    inspection.rewritten_bytes += reached - part.start
+    return reached
+
+
+class _Records:
+    """Records of an RDB that are counted together, as a block of commands."""
+
+    def __init__(self, tally: Tally, start: int) -> None:
+        self._tally = tally
+        self._commands: list[Command] = []
+        self._sizes: list[int] = []
+        self._places: list[int] = []
+        self._reached = start
+
+    def add(self, command: Command, start: int, end: int) -> None:
+        self._commands.append(command)
+        self._sizes.append(end - start)
+        self._places.append(start)
+        self._reached = end
+        if len(self._commands) == _RECORDS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._commands:
+            block = Block(self._places[0], self._reached, b"", self._commands, self._sizes, self._places)
+            self._tally.block(block, rewritten=True)
+            self._commands, self._sizes, self._places = [], [], []
 
 
 def _outline(fd: int, command: LargeCommand) -> Command:

@@ -19,7 +19,8 @@ import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import AofSet, find_aof, has_preamble
+from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import AofSet, Segment, find_aof, has_preamble
+from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import Preamble
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError, LayoutError
 
 #: Small enough to stay in a processor's cache from the reading to the summing.
@@ -42,10 +43,19 @@ class Part:
     """Whether nothing comes after it: the only place where a command may be cut off."""
     named: bool = False
     """Whether the file's own name says that all of it is rewritten; otherwise it is a size that was given."""
+    preamble: Preamble | None = None
+    """Where this is an RDB, what is known of it."""
+    behind_preamble: bool = False
+    """Whether such a part ends where this one begins."""
 
     @property
     def size(self) -> int:
         return self.end - self.start
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether a server begins it in database 0."""
+        return self.start == 0 or self.behind_preamble
 
     def position_of(self, offset: int) -> int:
         """The position in the AOF of an offset in the file."""
@@ -62,8 +72,6 @@ class OpenAof:
 
     parts: tuple[Part, ...]
     files: tuple[Path, ...]
-    hybrid_size: int = 0
-    """Bytes of the files that begin with an RDB preamble, which have no parts."""
 
     @property
     def size(self) -> int:
@@ -112,18 +120,18 @@ class OpenAof:
 
 
 @contextlib.contextmanager
-def open_aof(aof: AofSet, *, base_size: int = 0, leave_out_hybrids: bool = False) -> t.Iterator[OpenAof]:
-    """Open the files of an AOF for reading.
+def open_aof(aof: AofSet, *, base_size: int = 0, even_damaged: bool = False) -> t.Iterator[OpenAof]:
+    """Open the files of an AOF, or a dump, for reading.
 
     ``base_size``: how many bytes at the start of a *single* file a rewrite wrote (``aof_base_size`` in INFO, right
-    after it); 0 where it is not known, and then nothing is taken to be rewritten. For multi-part sets the names tell.
+    after it); 0 where it is not known, and then nothing is taken to be rewritten. For multi-part sets the names tell, and
+    an RDB at the beginning of a file tells itself.
 
-    Raises :class:`AofFormatError` for a file that begins with an RDB preamble, unless ``leave_out_hybrids``, and
-    :class:`LayoutError` for one that can't be opened.
+    Raises :class:`LayoutError` for a file that can't be opened, and :class:`AofFormatError` for an RDB that is damaged,
+    unless ``even_damaged``: then all of its file counts as that RDB.
     """
     with contextlib.ExitStack() as stack:
         parts: list[Part] = []
-        hybrid_size = 0
         position = 0
         files = tuple(aof.path(segment) for segment in aof.segments)
         for path, segment in zip(files, aof.segments):
@@ -131,28 +139,34 @@ def open_aof(aof: AofSet, *, base_size: int = 0, leave_out_hybrids: bool = False
                 file = stack.enter_context(path.open("rb"))
             except OSError as exc:
                 raise LayoutError(f"{path} can't be read: {exc.strerror}") from exc
-            fd = file.fileno()
-            size = os.fstat(fd).st_size
-            if has_preamble(os.pread(fd, 9, 0)):
-                if leave_out_hybrids:
-                    hybrid_size += size
-                    continue
-                raise AofFormatError(
-                    f"{path} is a hybrid AOF: it begins with an RDB preamble, which is no sequence of commands",
-                    todo="On the source set aof-use-rdb-preamble no, run BGREWRITEAOF and fetch the AOF again "
-                    "(aof_rewrite and the role do that)",
-                    file=str(path),
-                    offset=0,
-                )
-            split = size if segment.is_rewritten else min(base_size, size) if segment.kind == "single" else 0
-            for start, end in ((0, split), (split, size)):
-                if start < end or (start == 0 == size):
-                    part_last = path == files[-1] and end == size
-                    rewritten = end == split > 0
-                    named = rewritten and segment.is_rewritten
-                    parts.append(Part(path, fd, start, end, position, rewritten, part_last, named))
-                    position += end - start
-        yield OpenAof(tuple(parts), files, hybrid_size)
+            for part in _parts_of(path, file.fileno(), segment, base_size, even_damaged):
+                last = path == files[-1] and part.last
+                parts.append(replace(part, position=position, last=last))
+                position += part.size
+        yield OpenAof(tuple(parts), files)
+
+
+def _parts_of(path: Path, fd: int, segment: Segment, base_size: int, even_damaged: bool) -> t.Iterator[Part]:
+    """The parts of one file; ``last`` tells the last one of it."""
+    size = os.fstat(fd).st_size
+    if has_preamble(os.pread(fd, 9, 0)):
+        preamble = Preamble(fd, size, str(path))
+        try:
+            end = preamble.end
+        except AofFormatError:
+            if not even_damaged:
+                raise
+            end = size
+        yield Part(path, fd, 0, end, 0, rewritten=True, last=end == size, named=True, preamble=preamble)
+        if end < size:
+            # What a rewrite has appended to its RDB are commands of clients.
+            yield Part(path, fd, end, size, 0, rewritten=False, last=True, behind_preamble=True)
+        return
+    split = size if segment.is_rewritten else min(base_size, size) if segment.kind == "single" else 0
+    for start, end in ((0, split), (split, size)):
+        if start < end or (start == 0 == size):
+            rewritten = end == split > 0
+            yield Part(path, fd, start, end, 0, rewritten, end == size, rewritten and segment.is_rewritten)
 
 
 def was_rewritten(found: AofSet, opened: OpenAof) -> bool:

@@ -21,8 +21,10 @@ it leaves them out.
 
 from __future__ import annotations
 
+import os
 import sys
 import typing as t
+from collections import Counter
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof import rdb_types
 from ansible_collections.redisops.tair.plugins.module_utils._aof.crc64 import checksum as crc64_function
@@ -35,7 +37,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_extents imp
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_window import INTEGERS, LZF, Window
 
 _UPDATE_OR_TEMPLATE, _KEY_META_OR_SLOT_IMPORT, _SLOT_INFO, _FUNCTION, _FUNCTION_RC, _MODULE_AUX = range(242, 248)
-_IDLE, _FREQUENCY, _AUX, _SIZES, _EXPIRY_MS, _EXPIRY_S, _SELECT, _END = range(248, 256)
+_IDLE, _FREQUENCY, _AUX, _SIZES, _EXPIRY_MS, _EXPIRY_S, _SELECT, END = range(248, 256)
 
 #: KeyDB puts this before every key, and the expiry of members behind it.
 _MVCC = b"\xfa\x0bmvcc-tstamp"
@@ -129,7 +131,9 @@ class Rdb:
 
     Iterating gives them in file order. Then ``tail`` is the offset behind the RDB, None as long as it is not known.
     ``version`` is known from the first record on; 80 and more are Valkey's. ``verify``: take the checksum, which costs
-    a second for every 20 MB where anycrc is not installed.
+    a second for every 20 MB where anycrc is not installed. With ``version`` given the walk goes on in the middle of an
+    RDB, at the end of a record, with the keys of ``database``; ``templates`` are those that the whole walk had found.
+    ``skim``: keys whose value is one string are counted only, by database, in ``skimmed``.
 
     Raises :class:`AofFormatError` (facts: file, offset, expected) after everything before the damage has been given.
     The file must not shrink meanwhile. Memory is bounded, whatever the values' sizes; a key is held.
@@ -145,20 +149,41 @@ class Rdb:
         verify: bool = True,
         use_anycrc: bool = True,
         block_bytes: int = 256 * 1024,
+        version: int = 0,
+        database: int = 0,
+        templates: t.Mapping[int, int] | None = None,
+        skim: bool = False,
     ) -> None:
         checksum = crc64_function(use_anycrc) if verify else None
         self._window = Window(fd, start, end, where=where, checksum=checksum, block_bytes=block_bytes)
+        self._fd = fd
         self._verify = verify
-        self._database = 0
+        self._database = database
         self._expiry: int | None = None
         self._key = b""
         self._member: bytes | None = None
-        self._templates: dict[int, int] = {}
-        self.version = 0
+        self.templates = dict(templates or {})
+        self._skim = skim
+        self.skimmed: Counter[int] = Counter()
+        self.version = version
         self.tail: int | None = None
 
+    @property
+    def reached(self) -> int:
+        """Where the record ends that was given last, if that is no entry; an entry tells itself."""
+        return self._window.offset
+
+    def raw(self, entry: Entry) -> bytes:
+        """The value of the entry that was given last, as it stands in the file."""
+        window = self._window
+        start = entry.start - window.base
+        if start >= 0:
+            return window.data[start : entry.end - window.base]
+        return os.pread(self._fd, entry.end - entry.start, entry.start)
+
     def __iter__(self) -> t.Iterator[Record]:
-        self._read_magic()
+        if not self.version:
+            self._read_magic()
         while self.tail is None:
             yield from self._plain_entries()
             record = self._next()
@@ -185,7 +210,7 @@ class Rdb:
         window = self._window
         data, at, base, size = window.data, window.at, window.base, len(window.data)
         database, expiry, single, entry = self._database, self._expiry, _SINGLE, Entry
-        new, key = tuple.__new__, self._key
+        new, key, skim, skimmed = tuple.__new__, self._key, self._skim, 0
         try:
             while True:
                 first = data[at]
@@ -219,12 +244,17 @@ class Rdb:
                     end = _end_of_encoded(data, value)
                 if end > size:
                     break
-                at, key = end, data[start:value]
+                at = end
+                if skim:
+                    skimmed, expiry = skimmed + 1, None
+                    continue
+                key = data[start:value]
                 yield new(entry, (key, database, expiry, first, base + value, base + end))
                 expiry = None
         except IndexError:
             pass  # it goes on in what is not read yet
         window.at, self._expiry, self._key = min(at, size), expiry, key
+        self.skimmed[database] += skimmed
 
     def _next(self) -> Record | None:
         """Pass what stands here, whatever it is; None where it is no record of its own."""
@@ -253,7 +283,7 @@ class Rdb:
         elif first == _SLOT_INFO:
             for _number in range(3):
                 window.length("a slot's number or size")
-        elif first == _END:
+        elif first == END:
             self._end()
         else:
             return self._of_one_flavor(first, start)
@@ -265,7 +295,7 @@ class Rdb:
             raise window.unknown(start, "a module's value in the format of Redis 4.0's release candidates")
         key = window.string("a key")
         value = window.offset
-        skip_value(window, rdb_type, self.version, self._templates)
+        skip_value(window, rdb_type, self.version, self.templates)
         expiry, self._expiry, self._key = self._expiry, None, key
         return Entry(key, self._database, expiry, rdb_type, value, window.offset)
 
@@ -310,7 +340,7 @@ class Rdb:
                 window.length("the number of a template's fields"),
             )
             window.skip_strings(fields, "a template's field")
-            self._templates[number] = fields
+            self.templates[number] = fields
         elif first in (_UPDATE_OR_TEMPLATE, _FUNCTION_RC):
             raise window.unknown(start, f"opcode {first}")
         else:

@@ -16,10 +16,9 @@ than all the rest do. Valkey 9.1 refuses the others' (``Bad data format``); Valk
 from __future__ import annotations
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof import lzf, rdb_types
-from ansible_collections.redisops.tair.plugins.module_utils._aof.crc64 import crc64
+from ansible_collections.redisops.tair.plugins.module_utils._aof.crc64 import checksum
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import footer_version
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_window import Window
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import footer_version, types_of
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
 #: From this length on listpacks are not the same everywhere.
@@ -41,24 +40,46 @@ def _reads_otherwise(rdb_type: int, version: int, accepted: int) -> bool:
     return rdb_type in _OF_LISTPACKS and (version >= rdb_types.VALKEY) != (accepted >= rdb_types.VALKEY)
 
 
-def payload(fd: int, entry: Entry, version: int, accepted: int, *, where: str) -> bytes | None:
-    """The payload of an entry of an RDB of ``version`` for a target that takes RDB version ``accepted``.
-
-    None where the target can't have the type, or could read the value otherwise: then ``rdb_values`` builds the key by
-    commands. The whole value is held: ``entry.end - entry.start`` bytes.
-    """
-    footer, size = footer_version(entry.type, version, accepted), entry.end - entry.start
-    if footer is None or (_reads_otherwise(entry.type, version, accepted) and lzf.could_hold(size, _PARTING)):
-        return None
-    window = Window(fd, entry.start, entry.end, where=where, block_bytes=size)
-    value = window.take(size, "a value")
-    content = b"%c%b%b" % (entry.type, value, footer.to_bytes(2, "little"))
-    return content + crc64(content).to_bytes(8, "little")
+_RESTORE = b"*6\r\n$7\r\nRESTORE\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$7\r\nREPLACE\r\n$6\r\nABSTTL\r\n"
 
 
-def restore_command(fd: int, entry: Entry, version: int, accepted: int, *, where: str) -> Command | None:
-    """The command that puts an entry into a target of Redis 5.0 or newer, in the place of what is there; or None."""
-    content = payload(fd, entry, version, accepted, where=where)
-    if content is None:
-        return None
-    return [b"RESTORE", entry.key, b"%d" % (entry.expiry or 0), content, b"REPLACE", b"ABSTTL"]
+def dumped(rdb_type: int, raw: bytes, version: int) -> bytes:
+    """A payload as DUMP writes it, told to be of an RDB ``version``."""
+    content = b"%c%b%b" % (rdb_type, raw, version.to_bytes(2, "little"))
+    return content + checksum()(content, 0).to_bytes(8, "little")
+
+
+def restore_command(key: bytes, expiry: int | None, payload: bytes) -> Command:
+    """For a target of Redis 5.0 or newer; it takes the place of what is there. ``expiry``: milliseconds since the epoch."""
+    return [b"RESTORE", key, b"%d" % (expiry or 0), payload, b"REPLACE", b"ABSTTL"]
+
+
+class Restorer:
+    """Makes the commands for the entries of an RDB of ``version``, for a target that takes RDB version ``accepted``."""
+
+    def __init__(self, version: int, accepted: int) -> None:
+        self._footers: dict[int, bytes] = {}
+        self._parting: set[int] = set()
+        for rdb_type in types_of(version):
+            footer = footer_version(rdb_type, version, accepted)
+            if footer is not None:
+                self._footers[rdb_type] = footer.to_bytes(2, "little")
+                if _reads_otherwise(rdb_type, version, accepted):
+                    self._parting.add(rdb_type)
+        self._crc64 = checksum()
+
+    def command(self, entry: Entry, raw: bytes) -> tuple[Command, bytes] | None:
+        """The command that puts an entry into the target whose value is ``raw``, and the same as bytes.
+
+        None where the target can't have the type, or could read the value otherwise: then ``rdb_values`` builds the key by
+        commands.
+        """
+        rdb_type, key = entry.type, entry.key
+        footer = self._footers.get(rdb_type)
+        if footer is None or (rdb_type in self._parting and lzf.could_hold(len(raw), _PARTING)):
+            return None
+        content = b"%c%b%b" % (rdb_type, raw, footer)
+        payload = content + self._crc64(content, 0).to_bytes(8, "little")
+        expiry = b"%d" % (entry.expiry or 0)
+        command = [b"RESTORE", key, expiry, payload, b"REPLACE", b"ABSTTL"]
+        return command, _RESTORE % (len(key), key, len(expiry), expiry, len(payload), payload)

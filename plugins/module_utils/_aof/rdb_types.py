@@ -90,6 +90,10 @@ _SERVERS: dict[str, tuple[tuple[tuple[int, int], int], ...]] = {
 }
 #: Their values are not all there (templates stand elsewhere in the file), or no server takes them.
 _NEVER_RESTORED = frozenset((MODULE_PRE_GA, CRON, HASH_TEMPLATE_LISTPACK, HASH_TEMPLATE))
+#: No commands build these; a module's value a target may take as it stands.
+UNBUILDABLE = frozenset((*_NEVER_RESTORED, MODULE_2))
+#: That RESTORE of any server takes, the newest first.
+VERSIONS = sorted({rdb for rows in _SERVERS.values() for _since, rdb in rows}, reverse=True)
 _OLDEST_FOOTER = 6  # of the servers that had DUMP first
 
 

@@ -65,6 +65,15 @@ def commands(fd: int, entry: Entry, version: int, *, where: str, target: Version
     a key out. Raises :class:`UnsupportedTypeError` for a module's value, a hash in a template and a job of KEYDB.CRON,
     and :class:`AofFormatError`.
     """
+    if entry.type in rdb_types.UNBUILDABLE:
+        what = what_no_command_builds(fd, entry, where=where)
+        raise UnsupportedTypeError(
+            f"The key {printable(entry.key)} of database {entry.database} is {what}: there are no commands that build it",
+            todo="Leave the key out (exclude_keys), or bring it over by its application",
+            key=printable(entry.key),
+            database=entry.database,
+            kind=what,
+        )
     window = Window(fd, entry.start, entry.end, where=where, block_bytes=_BLOCK_BYTES)
     found = False
     for command in _value(window, entry, version, target):
@@ -100,26 +109,15 @@ def _value(window: Window, entry: Entry, version: int, target: Version) -> Comma
         return stream_commands(window, key, entry.type, target)
     if kind == "array":
         return _array(window, key)
-    if kind in ("module", "cron") or entry.type in (rdb_types.HASH_TEMPLATE, rdb_types.HASH_TEMPLATE_LISTPACK):
-        raise _unsupported(window, entry)
     return _hash(window, key, entry.type, version)
 
 
-def _unsupported(window: Window, entry: Entry) -> UnsupportedTypeError:
+def what_no_command_builds(fd: int, entry: Entry, *, where: str) -> str:
+    """What an entry is whose type is in ``rdb_types.UNBUILDABLE``."""
     if entry.type == rdb_types.MODULE_2:
-        name = module_name(window.length("a module's number"))
-        what, facts = f"holds a value of the module type {name}", {"module": name}
-    elif entry.type == rdb_types.CRON:
-        what, facts = "is a job of KEYDB.CRON", {}
-    else:
-        what, facts = "is a hash in a template of Redis 8.10", {}
-    return UnsupportedTypeError(
-        f"The key {printable(entry.key)} of database {entry.database} {what}: there are no commands that build it",
-        todo="Leave the key out (exclude_keys), or bring it over by its application",
-        key=printable(entry.key),
-        database=entry.database,
-        **facts,
-    )
+        window = Window(fd, entry.start, entry.end, where=where, block_bytes=9)
+        return f"a value of the module type {module_name(window.length('a number'))}"
+    return "a job of KEYDB.CRON" if entry.type == rdb_types.CRON else "a hash in a template of Redis 8.10"
 
 
 def _together(name: bytes, key: bytes, items: t.Iterable[tuple[bytes, ...]]) -> Commands:

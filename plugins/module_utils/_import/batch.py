@@ -33,6 +33,8 @@ class Batch(Request):
     """Plain only: whether a key begins at ``start``, so that the position can be a checkpoint."""
     gathered: int = 0
     """How many replies at the beginning answer an MSET; the others answer the commands that are no plain SET."""
+    block: Block | None = None
+    """What it is made of, where that can't be read from the file once more."""
     answers: list[int | None] | None = None
     """Which of the commands each reply answers; None for a command of ours. Not set where nothing was added."""
 

@@ -155,6 +155,9 @@ class Cluster:
         own += self._wire.exchange([Question(key_slot(CHECKPOINT_KEY), (b"EXISTS", CHECKPOINT_KEY))])
         return max(keys - sum(reply for reply in own if isinstance(reply, int)), 0)
 
+    def ask(self, key: bytes, command: t.Sequence[bytes]) -> Reply:
+        return self._wire.exchange([Question(key_slot(key), command)])[0]
+
     def empty(self) -> None:
         self._wire.each(b"FLUSHALL")
         with contextlib.suppress(ReplyError):  # it has none, being older than 7.0

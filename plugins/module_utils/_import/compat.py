@@ -282,6 +282,8 @@ def remedies(what: str) -> tuple[bool, str | None]:
     """For a command, or a command and its option, that a target lacks: whether other commands may stand for it, and the name under
     which it may be dropped.
     """
+    if what == "RESTORE":
+        return True, None  # keys of an RDB are built by other commands where it can't be used
     name, _blank, option = what.partition(" ")
     rows = [row for row in ROWS if row.name.decode() == name and bool(row.asked.option) == bool(option)]
     return (

@@ -32,6 +32,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.compat impor
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import ConnectionLost
 from ansible_collections.redisops.tair.plugins.module_utils._import.plain import send_plain
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
+from ansible_collections.redisops.tair.plugins.module_utils._import.restoring import prepare
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import (
     Options,
     Outcome,
@@ -71,6 +72,7 @@ def import_aof(
         _check_target(session, before)
         _adapt(session, before)
         _choose_start(session, known)
+        prepare(session, _oldest(before))
         survey(session)
         session.round_trip = topology.round_trip()
         topology.close()
@@ -97,6 +99,7 @@ def check_import(aof: OpenAof, endpoint: Endpoint, options: Options) -> Outcome:
         _check_target(session, facts)
         _adapt(session, facts)
         _choose_start(session, dry_run=True)
+        prepare(session, _oldest(facts), dry_run=True)
         survey(session)
     outcome.position = session.checkpoint.position
     outcome.changed = outcome.changed or outcome.position < aof.size
@@ -142,8 +145,12 @@ def _check_target(session: Session, servers: list[ServerFacts]) -> None:
 def _adapt(session: Session, servers: list[ServerFacts]) -> None:
     """Find out what the target does not know, where it is to be sent something else instead."""
     if session.options.compat:
-        oldest = min((facts.redis_version for facts in servers), key=LooseVersion)
-        session.compat = compat_for(session.endpoint, oldest, session.options.drop)
+        session.compat = compat_for(session.endpoint, _oldest(servers), session.options.drop)
+
+
+def _oldest(servers: list[ServerFacts]) -> str:
+    """The version of Redis that all of the target's servers are compatible with."""
+    return min((facts.redis_version for facts in servers), key=LooseVersion)
 
 
 def _choose_start(session: Session, known: str = "", *, dry_run: bool = False) -> None:
@@ -227,14 +234,15 @@ def _stream(session: Session, link: Link) -> int | None:
         end = part.position + part.size
         if start >= end and part.size:
             continue
-        if part.start == 0 and start == part.position and session.checkpoint.db:
-            # A server begins each file in database 0.
+        if part.begins_anew and start == part.position and session.checkpoint.db:
             session.checkpoint = session.checkpoint.at(session.checkpoint.position, db=0)
             session.topology.select(session, link)
         database = session.checkpoint.db
-        until = _Until(session.frames(part, start, end), session.options.until)
-        rewritten = WhileRewritten(until, -1 if start == part.position else database) if part.rewritten else None
-        send = send_plain if rewritten is not None else session.topology.send_in_order
+        until = _Until(session.frames(part, start, end, database), session.options.until)
+        rewritten = None
+        if part.rewritten and part.preamble is None:
+            rewritten = WhileRewritten(until, -1 if start == part.position else database)
+        send = send_plain if part.rewritten else session.topology.send_in_order
         try:
             send(session, link, part, session.selected(part, rewritten or until, database))
         except AofFormatError as exc:

@@ -45,7 +45,7 @@ MSET_PAIRS = 511
 _SET_HEADER = len(b"*3\r\n$3\r\nSET\r\n")
 _FUNCTION_LOAD = (b"FUNCTION", b"LOAD")
 #: Commands that a rewrite begins a key with and that give the same key when they are run twice.
-_IDEMPOTENT = frozenset((b"SET", b"SADD", b"ZADD", b"HMSET", b"HSET", b"HSETEX"))
+_IDEMPOTENT = frozenset((b"SET", b"SADD", b"ZADD", b"HMSET", b"HSET", b"HSETEX", b"RESTORE"))
 
 
 #: The most frequent of a rewrite whose key is the first argument.
@@ -203,6 +203,7 @@ def plain_batches(
                 cursor.database = database_after(piece, cursor.database)
             cursor.key, cursor.position = last, part.position_of(piece.end)
             batch.start, batch.end, batch.starts_key = start, cursor.position, starts_key
+            batch.block = piece if part.preamble is not None and isinstance(piece, Block) else None
             batch.database_before, batch.database = database, cursor.database
             yield batch
 

@@ -40,6 +40,10 @@ class Selection:
         self._all_databases = self.databases.only is None and not self.databases.targets
         self.takes_all = self._keys.takes_all and self._all_databases and not protect
 
+    def takes(self, key: bytes, database: int) -> bool:
+        """Whether a key in this database of the source is selected."""
+        return self.databases.takes(database) and self._keys.takes(key)
+
     def of(self, command: Command, database: int) -> Command | None:
         """What to send for a command in this database of the source: itself, a part of it, or nothing.
 

@@ -22,6 +22,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
     Skipped,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof, Part
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_frames import RdbFrames, RdbTarget
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import (
     Batch,
@@ -152,6 +153,7 @@ class Session:
         """The last one that the target has confirmed."""
         self.outcome = Outcome()
         self.compat = Compat()
+        self.rdb = RdbTarget()
         self._adapted_until = 0
         """Position; what is before it has been counted as rewritten or dropped."""
         self.gather = True
@@ -198,10 +200,23 @@ class Session:
         covered = self.checkpoint.covered
         return self.checkpoint.crc if position == covered else self.aof.checksum(position)
 
-    def frames(self, part: Part, start: int, end: int) -> Frames:
-        """What a part holds from position ``start`` to ``end``."""
+    def frames(self, part: Part, start: int, end: int, database: int) -> t.Iterable[Frame]:
+        """What a part holds from position ``start`` to ``end``; ``database``: of the source, selected there."""
         offset, stop = part.offset_of(start), part.offset_of(end)
-        return Frames(part.fd, offset, stop, where=str(part.path), block_bytes=self.batch_bytes)
+        if part.preamble is None:
+            return Frames(part.fd, offset, stop, where=str(part.path), block_bytes=self.batch_bytes)
+        selection = self.options.selection
+        return RdbFrames(
+            part.fd,
+            offset,
+            stop,
+            where=str(part.path),
+            preamble=part.preamble,
+            database=database,
+            target=self.rdb,
+            takes=None if selection.takes_all else selection.takes,
+            block_bytes=self.batch_bytes,
+        )
 
     def selected(self, part: Part, frames: t.Iterable[Frame], database: int) -> t.Iterable[Frame]:
         """What of the frames is wanted; ``database``: of the source, selected before them."""
@@ -278,7 +293,11 @@ class Session:
         """The commands of a batch, read from the file once more."""
         part, _offset = self.aof.where(batch.start)
         database = batch.database_before
-        for frame in self.selected(part, self.frames(part, batch.start, batch.end), database):
+        if batch.block is not None:
+            frames: t.Iterable[Frame] = (batch.block,)
+        else:
+            frames = self.selected(part, self.frames(part, batch.start, batch.end, database), database)
+        for frame in frames:
             if isinstance(frame, LargeCommand):
                 yield Found(part.position_of(frame.start), database, [frame.name, frame.key])
             elif isinstance(frame, Block):

@@ -37,7 +37,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     server_facts,
     speaking_to,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Reply, encode
+from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 
 with contextlib.suppress(ImportError):
     import redis  # _redis tells when it is missing
@@ -92,6 +93,10 @@ class Standalone:
                 keys += count - int(self._client.exists(CHECKPOINT_KEY))
             self._client.select(0)
         return keys
+
+    def ask(self, key: bytes, command: t.Sequence[bytes]) -> Reply:
+        with contextlib.closing(Wire(self.endpoint, timeout=self._timeout)) as wire:
+            return wire.exchange([command])[0]
 
     def empty(self) -> None:
         with speaking_to(self.endpoint, "emptying it"):

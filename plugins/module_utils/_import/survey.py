@@ -20,6 +20,8 @@ from collections import Counter
 from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import has_one_key, key_positions
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, LargeCommand, Skipped
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
+from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import Preamble
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Rdb
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import selected_database
 from ansible_collections.redisops.tair.plugins.module_utils._import.routing import NotForClusters, route
@@ -127,6 +129,8 @@ def _no_key_twice(session: Session) -> None:
 
 def _mentioned(part: Part) -> set[int]:
     """The databases that a rewritten part selects, and perhaps others that only a value mentions."""
+    if part.preamble is not None:
+        return set(part.preamble.contents.keys)
     found: set[int] = set()
     offset, tail = part.start, b""
     while offset < part.end:
@@ -151,7 +155,10 @@ def _commands(
     if start >= end:
         return
     database = session.checkpoint.db if start > part.position else 0
-    for frame in session.selected(part, session.frames(part, start, end), database):
+    if part.preamble is not None:
+        yield from _keys_of(session, part, start, database)
+        return
+    for frame in session.selected(part, session.frames(part, start, end, database), database):
         if isinstance(frame, LargeCommand):
             yield Found(part.position_of(frame.start), database, [frame.name, frame.key])
         elif isinstance(frame, Skipped):
@@ -165,6 +172,25 @@ def _commands(
                 if frame.database is None:
                     database = selected_database(command, database)
                 yield Found(part.position_of(place), database, command)
+
+
+def _keys_of(session: Session, part: Part, start: int, database: int) -> t.Iterator[Found]:
+    """The selected keys of an RDB from position ``start`` on."""
+    takes, preamble = session.options.selection.takes, t.cast(Preamble, part.preamble)
+    offset = part.offset_of(start)
+    records = Rdb(
+        part.fd,
+        offset,
+        part.end,
+        where=str(part.path),
+        verify=False,
+        version=preamble.version if offset else 0,
+        database=database,
+        templates=preamble.contents.templates,
+    )
+    for record in records:
+        if isinstance(record, Entry) and takes(record.key, record.database):
+            yield Found(part.position_of(record.start), record.database, [b"RESTORE", record.key])
 
 
 def _refuse(session: Session, what: str, found: list[Found], todo: str) -> t.NoReturn:

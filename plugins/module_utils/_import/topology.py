@@ -16,6 +16,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Pa
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Request
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, ServerFacts
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Reply
 
 if t.TYPE_CHECKING:
     from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session
@@ -62,6 +63,9 @@ class Topology(t.Protocol):
 
     def keys_of_others(self, slots: frozenset[int] | None) -> int:
         """Keys in it, our own not counted; see :mod:`_group` for those in certain slots."""
+
+    def ask(self, key: bytes, command: t.Sequence[bytes]) -> Reply:
+        """What the server of ``key`` replies to a command, be it an error."""
 
     def empty(self) -> None:
         """Delete all keys."""

@@ -24,7 +24,7 @@ from ansible_collections.redisops.tair.tests.support.wheels import UnavailableEr
 
 
 def inspected(path: Path, base_size: int = 0) -> Inspection:
-    with open_aof(find_aof(path), base_size=base_size, leave_out_hybrids=True) as aof:
+    with open_aof(find_aof(path), base_size=base_size, even_damaged=True) as aof:
         return inspect(aof)
 
 
@@ -78,13 +78,14 @@ def parsed(content: bytes) -> t.Iterator[tuple[int, list[bytes]]]:
 
 
 def files_of(aof: CorpusSet) -> list[tuple[Path, bool]]:
-    """The files without preamble in reading order, and whether each is a rewrite's."""
+    """The files in reading order, and whether each is a rewrite's."""
     details = [detail for detail in aof.meta["file_details"] if detail["role"] != "history"]
-    return [
-        (aof.directory / detail["path"], detail["path"].endswith(".base.aof"))
-        for detail in details
-        if not detail["rdb_bytes"]
-    ]
+    return [(aof.directory / detail["path"], detail["path"].endswith(".base.aof")) for detail in details]
+
+
+def preambles_of(aof: CorpusSet) -> dict[Path, int]:
+    """The bytes of the RDB that each file begins with."""
+    return {aof.directory / detail["path"]: detail["rdb_bytes"] for detail in aof.meta["file_details"]}
 
 
 @pytest.mark.parametrize("aof", corpus(), ids=str)
@@ -95,7 +96,7 @@ def test_commands_databases_and_keys_are_those_that_another_parser_finds(aof: Co
     largest = 0
     for path, rewritten in files_of(aof):
         database = 0
-        content = path.read_bytes()
+        content = path.read_bytes()[preambles_of(aof)[path] :]
         for _offset, args in parsed(content):
             name = args[0].upper()
             names[name.decode()] += 1
@@ -108,9 +109,20 @@ def test_commands_databases_and_keys_are_those_that_another_parser_finds(aof: Co
 
     inspection = inspected(aof.aof)
 
+    if aof.meta["has_preamble"]:
+        found = counts(inspection)
+        of_rdb = {name: found.get(name, 0) - names[name] for name in ("RESTORE", "FUNCTION", "SELECT")}
+        assert {name: count for name, count in found.items() if name not in of_rdb} == {
+            name: count for name, count in names.items() if name not in of_rdb
+        }
+        assert inspection.rdb is not None and inspection.rdb.size == max(preambles_of(aof).values())
+        assert 150 < of_rdb["RESTORE"] == sum(inspection.tally.keys.values())
+        assert of_rdb["RESTORE"] == sum(count for count, _size in inspection.rdb.kinds.values())
+        assert of_rdb["FUNCTION"] >= 0 and of_rdb["SELECT"] == len(inspection.tally.keys.keys() - {0})
+        assert inspection.damage is None and inspection.read_bytes > inspection.rdb.size
+        return
     assert counts(inspection) == names
-    if not aof.meta["has_preamble"]:
-        assert counts(inspection) == aof.meta["command_counts"]
+    assert counts(inspection) == aof.meta["command_counts"]
     assert databases <= set(inspection.tally.databases) <= set(aof.meta["dbs"])
     assert inspection.tally.keys == {database: len(found) for database, found in keys.items()}
     assert inspection.tally.largest is None or inspection.tally.largest.size == largest
@@ -172,11 +184,19 @@ def test_damage_is_told_where_redis_check_aof_finds_it(aof: CorpusSet, share: fl
     assert sum(counts(inspection).values()) == int(len(commands) * share)
 
 
-def test_of_a_hybrid_the_files_without_preamble_are_read() -> None:
-    (aof,) = corpus(server="redis", version="7.2.6", variant="hybrid")
-    inspection = inspected(aof.aof)
-    assert sum(counts(inspection).values()) == aof.meta["commands"]
-    assert inspection.rewritten_bytes == 0 and not inspection.tally.keys
+def test_a_damaged_rdb_is_a_result_with_its_place(tmp_path: Path) -> None:
+    (aof,) = corpus(server="redis", version="6.2.14", variant="hybrid")
+    content = bytearray(aof.aof.read_bytes())
+    end = preambles_of(aof)[aof.aof]
+    content[end - 1] ^= 1  # of the checksum
+    path = tmp_path / "appendonly.aof"
+    path.write_bytes(content)
+
+    inspection = inspected(path)
+
+    assert inspection.damage is not None and inspection.damage.offset == end - 8
+    assert "the checksum" in inspection.damage.expected and inspection.rdb is not None
+    assert counts(inspection)["RESTORE"] > 150 and "INCR" not in counts(inspection)
 
 
 # ------------------------------------------------------------------------------------------- files made here

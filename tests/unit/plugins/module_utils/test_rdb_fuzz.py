@@ -19,7 +19,7 @@ import tracemalloc
 import typing as t
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Rdb
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import payload
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import commands
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError, UnsupportedTypeError
 from ansible_collections.redisops.tair.tests.support.corpus import corpus
@@ -106,7 +106,7 @@ def build(fd: int, found: list[t.Any], version: int) -> int:
                     assert len(command) < 70 or command[0] in (b"HPEXPIREAT", b"HSET", b"ZADD", b"ARMSET", b"XADD")
             except (AofFormatError, UnsupportedTypeError):
                 faults += 1
-            payload(fd, entry, version, 12, where="fuzzed")
+            Restorer(version, 12).command(entry, os.pread(fd, entry.end - entry.start, entry.start))
     return faults
 
 

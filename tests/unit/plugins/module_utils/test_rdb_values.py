@@ -23,7 +23,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_packed impo
     ziplist,
     zipmap,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import payload
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import (
     footer_version,
     kind_of,
@@ -223,13 +223,10 @@ def test_a_payload_has_the_lowest_version_that_has_the_type(
 
 def test_only_values_that_can_hold_a_long_element_part_at_valkey_9() -> None:
     for size, restored in ((186, True), (187, False), (20_000, False)):
-        with tempfile.TemporaryFile() as file:
-            file.write(os.urandom(size))
-            file.flush()
-            entry = Entry(b"key", 0, None, rdb_types.HASH_LISTPACK, 0, size)
-            assert (payload(file.fileno(), entry, 80, 12, where="x") is not None) == restored
-            assert (payload(file.fileno(), entry, 11, 80, where="x") is not None) == restored
-            assert payload(file.fileno(), entry, 80, 80, where="x") is not None
+        raw, entry = os.urandom(size), Entry(b"key", 0, None, rdb_types.HASH_LISTPACK, 0, size)
+        assert (Restorer(80, 12).command(entry, raw) is not None) == restored
+        assert (Restorer(11, 80).command(entry, raw) is not None) == restored
+        assert Restorer(80, 80).command(entry, raw) is not None
 
 
 def test_every_type_has_a_kind() -> None:

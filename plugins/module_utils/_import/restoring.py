@@ -1,0 +1,100 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""What of an RDB can the target be given as it stands, by RESTORE?
+
+It is tried with a key of our own whose time is over, so that nothing is left of it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof import rdb_types
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
+from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import Sample
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_frames import RdbTarget
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer, dumped, restore_command
+from ansible_collections.redisops.tair.plugins.module_utils._errors import TargetStateError
+from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session
+from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, printable
+from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply
+
+_TRIAL = CHECKPOINT_PREFIX + b"trial"
+_TOO_NEW = "DUMP payload"
+
+
+def level_of(redis_version: str | None) -> tuple[int, int]:
+    """``7.0.15`` as the level of commands that a target knows; of one that does not tell it the oldest one that counts."""
+    numbers = [int(number) for number in (redis_version or "").split(".")[:2] if number.isdigit()]
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else (5, 0)
+
+
+def prepare(session: Session, redis_version: str | None, *, dry_run: bool = False) -> None:
+    """Find out what the target takes, and refuse what can't be brought there.
+
+    ``dry_run``: by the target's version, without a trial. Raises :class:`TargetStateError`.
+    """
+    preambles = [part for part in session.aof.parts if part.preamble is not None]
+    if not preambles or session.checkpoint.position >= max(part.position + part.size for part in preambles):
+        return
+    level = level_of(redis_version)
+    accepted = rdb_types.server_rdb_version("redis", level) if dry_run else _accepted(session)
+    session.rdb = RdbTarget(accepted, level)
+    for part in preambles:
+        assert part.preamble is not None
+        for what, sample in part.preamble.contents.unbuildable.items():
+            _refuse_unless_taken(session, part, what, sample, dry_run=dry_run)
+        for module in sorted(part.preamble.contents.modules):
+            session.outcome.warnings.append(
+                f"{part.path} holds what the module {module} keeps beside its keys. No command brings that anywhere: "
+                "see to it by the means of the module"
+            )
+
+
+def _accepted(session: Session) -> int:
+    """The newest RDB version that RESTORE of the target takes; 0 where it may not or can't be used."""
+    for version in rdb_types.VERSIONS:
+        payload = dumped(rdb_types.STRING, b"\x01x", version)
+        reply = session.topology.ask(_TRIAL, restore_command(_TRIAL, 1, payload))
+        if not isinstance(reply, ErrorReply):
+            session.topology.ask(_TRIAL, (b"DEL", _TRIAL))  # servers before 6.0 keep it until it is looked at
+            return version
+        if _TOO_NEW not in str(reply):
+            return 0
+    return 0
+
+
+def _refuse_unless_taken(session: Session, part: Part, what: str, sample: Sample, *, dry_run: bool) -> None:
+    selection = session.options.selection
+    wanted = [entry for entry in sample.first if selection.takes(entry.key, entry.database)]
+    if not session.options.stop_at_error or (not wanted and sample.count == len(sample.first)):
+        return
+    if wanted and not dry_run and _taken(session, part, wanted[0]):
+        return
+    if not wanted:
+        return  # those that are shown are left out; of others each is an error of its own
+    keys = ", ".join(f"'{printable(entry.key)}' of database {entry.database}" for entry in wanted)
+    raise TargetStateError(
+        f"{session.endpoint} can't be given {sample.count} keys of {part.path}, each {what}, which no command builds: {keys}",
+        changed=session.state(),
+        todo="Leave them out (exclude_keys) and bring them over by their application, or choose a target that has the module",
+    )
+
+
+def _taken(session: Session, part: Part, entry: Entry) -> bool:
+    """Whether the target takes a module's value, which it can only where it has the module."""
+    assert part.preamble is not None
+    if not session.rdb.accepted:
+        return False
+    raw = os.pread(part.fd, entry.end - entry.start, entry.start)
+    trial = Entry(_TRIAL, 0, 1, entry.type, entry.start, entry.end)
+    restored = Restorer(part.preamble.version, session.rdb.accepted).command(trial, raw)
+    if restored is None or isinstance(session.topology.ask(_TRIAL, restored[0]), ErrorReply):
+        return False
+    session.topology.ask(_TRIAL, (b"DEL", _TRIAL))
+    return True
