@@ -57,7 +57,7 @@ def _report(options: Values) -> Values:
         "source": {
             "address": options["source_address"],
             **{name: source[name] for name in _OF_SERVER if name in source},
-            "keys": sum(source["keyspace"].values()) if "keyspace" in source else None,
+            "key_count": sum(source["keyspace"].values()) if "keyspace" in source else None,
             "bytes": source.get("used_memory_dataset"),
         },
         "target": {

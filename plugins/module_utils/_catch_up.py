@@ -130,9 +130,8 @@ class Rounds:
 
     def __call__(self) -> Round:
         started = time.monotonic()
-        self._import(self._options)
-        assert self.outcome is not None
-        return Round(self.outcome.bytes, self.outcome.position, time.monotonic() - started, self._counted)
+        outcome = self._import(self._options)
+        return Round(outcome.bytes, outcome.position, time.monotonic() - started, self._counted)
 
     def finish(self) -> Outcome:
         """Remove the checkpoint, once nothing is left. What expired meanwhile comes along."""
@@ -149,25 +148,25 @@ class Rounds:
                 )
             # The same files, longer: nothing of what is imported has to be read again to recognise them.
             name = self.outcome.name if self.outcome is not None else ""
-            self.outcome = import_aof(aof, self._endpoint, options, known=name)
+            self.outcome = outcome = import_aof(aof, self._endpoint, options, known=name)
             self._files = files
-            self._counted = self._count(aof) if self._look else Counter()
-        return self.outcome
+            self._counted = _count(aof, outcome) if self._look else Counter()
+        return outcome
 
-    def _count(self, aof: OpenAof) -> Counter[bytes]:
-        """The commands that the last import brought."""
-        assert self.outcome is not None
-        counted: Counter[bytes] = Counter()
-        low, high = self.outcome.position - self.outcome.bytes, self.outcome.position
-        for part in aof.parts:
-            start, end = max(low, part.position), min(high, part.position + part.size)
-            if start < end:
-                for frame in Frames(part.fd, part.offset_of(start), part.offset_of(end), where=str(part.path)):
-                    if isinstance(frame, Block):
-                        counted.update(command[0].upper() for command in frame.commands)
-                    elif isinstance(frame, LargeCommand):
-                        counted[frame.name.upper()] += 1
-        return counted
+
+def _count(aof: OpenAof, outcome: Outcome) -> Counter[bytes]:
+    """The commands that the import brought."""
+    counted: Counter[bytes] = Counter()
+    low, high = outcome.position - outcome.bytes, outcome.position
+    for part in aof.parts:
+        start, end = max(low, part.position), min(high, part.position + part.size)
+        if start < end:
+            for frame in Frames(part.fd, part.offset_of(start), part.offset_of(end), where=str(part.path)):
+                if isinstance(frame, Block):
+                    counted.update(command[0].upper() for command in frame.commands)
+                elif isinstance(frame, LargeCommand):
+                    counted[frame.name.upper()] += 1
+    return counted
 
 
 @dataclass

@@ -46,11 +46,13 @@ Reply = t.Any
 
 
 class ReplyReader(t.Protocol):
-    """``feed`` it bytes; ``gets`` gives the next whole reply, or False."""
+    """What hiredis's reader and ours have in common."""
 
-    def feed(self, data: bytes) -> None: ...
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they came, wherever they are cut."""
 
-    def gets(self) -> Reply: ...
+    def gets(self) -> Reply:
+        """The next whole reply; False where it is not whole yet."""
 
 
 def reply_reader() -> ReplyReader:

@@ -33,7 +33,7 @@ options:
   aof_base_size:
     description:
       - How many bytes at the beginning of a single-file AOF were written by the last rewrite, as C(aof_base_size) in C(INFO persistence)
-        says right after it; M(redisops.tair.aof_rewrite) returns it. RV(keys) counts there.
+        says right after it; M(redisops.tair.aof_rewrite) returns it. RV(rewritten_keys) counts there.
       - For the files of a manifest their names tell.
     type: int
     default: 0
@@ -122,12 +122,13 @@ databases:
   type: list
   elements: int
   sample: [0, 3]
-keys:
+rewritten_keys:
   description:
     - By database number (a string, as in JSON), the keys that the rewritten part creates. It is exact for that part.
     - What follows it may add and delete keys; how many are left can't be known without executing it. If RV(rewritten_bytes) is RV(size)
       these are the keys of the AOF, those whose lifetime has ended since included.
     - Empty where nothing is known to be rewritten.
+    - The same is returned as C(keys), which templates reach as C(inspected['keys']) only.
   returned: success
   type: dict
   sample: {"0": 120000, "3": 12}
@@ -205,7 +206,7 @@ preamble:
     version:
       description: The version of the RDB's format. Those of Valkey begin at 80.
       type: int
-    keys:
+    key_count:
       description: How many keys there are, those whose lifetime has ended since included.
       type: int
     unbuildable:
@@ -366,7 +367,7 @@ def preamble_of(rdb: RdbFound) -> Result:
         "file": str(rdb.path),
         "bytes": rdb.size,
         "version": rdb.version,
-        "keys": sum(count for count, _size in rdb.kinds.values()),
+        "key_count": sum(count for count, _size in rdb.kinds.values()),
         "unbuildable": [
             {"what": what, "count": places.count, "places": [place_of(place) for place in places.first]}
             for what, places in sorted(rdb.unbuildable.items())
@@ -389,13 +390,15 @@ def findings(inspection: Inspection, prefixes: int) -> Result:
             types["other"][counted] -= number  # RESTORE fits keys of any type
             of_kind[counted] += number
     annotations = inspection.annotations
+    rewritten_keys = {str(number): count for number, count in sorted(tally.keys.items())}
     return {
         "read_bytes": inspection.read_bytes,
         "rewritten_bytes": inspection.rewritten_bytes,
         "commands": {printable(name): count for name, (count, _size) in by_name},
         "types": types,
         "databases": sorted(tally.databases),
-        "keys": {str(number): count for number, count in sorted(tally.keys.items())},
+        "rewritten_keys": rewritten_keys,
+        "keys": rewritten_keys,  # the name that it had first
         "prefixes": [
             {"prefix": printable(found.prefix), "bytes": found.size} for found in tally.prefixes.top(prefixes)
         ],

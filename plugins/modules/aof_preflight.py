@@ -145,7 +145,7 @@ estimate:
     bytes:
       description: Expected size of the AOF.
       type: int
-    keys:
+    key_count:
       description: Keys of the source.
       type: int
     bandwidth:
@@ -160,14 +160,14 @@ estimate:
     text: about 2 min
     steps: {rewrite: 12.0, transfer: 15.0, import: 15.0, comparison: 30.0}
     bytes: 600000000
-    keys: 1000000
+    key_count: 1000000
     bandwidth: 96000000
     assumptions: ["transfer: 40 MB/s (assumed)"]
 source:
   description: The source in short.
   returned: always
   type: dict
-  sample: {address: "127.0.0.1:6379", version: 7.0.15, flavor: redis, keys: 1000000, bytes: 600000000}
+  sample: {address: "127.0.0.1:6379", version: 7.0.15, flavor: redis, key_count: 1000000, bytes: 600000000}
 target:
   description: The target in short.
   returned: always

@@ -164,7 +164,7 @@ options:
       - Whether to copy the keys and function libraries that are missing or other on the target once more, and to compare these again.
         What still differs then is what is reported; RV(repaired) tells how many were copied.
       - A key takes its place on the target whole, with its expiry. Extra keys are left alone and reported, and the source is only read.
-      - In check mode nothing is copied, and RV(changed) tells whether there would be something to.
+      - In check mode nothing is copied, and RV(ignore:changed) tells whether there would be something to.
       - Not with O(mode=count), which does not look at keys. With O(mode=meta) only what that finds is copied.
     type: bool
     default: false

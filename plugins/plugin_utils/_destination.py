@@ -152,9 +152,8 @@ class Destination:
         return removed
 
     def _own(self, name: str) -> None:
-        if name in self._ours or self._check_mode:
+        if self._journal is None or name in self._ours:  # there is none in check mode
             return
-        assert self._journal is not None
         self._journal.write(json.dumps(name) + "\n")
         self._journal.flush()
         self._ours.add(name)

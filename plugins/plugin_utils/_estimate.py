@@ -52,7 +52,7 @@ def estimate(
         "text": f"about {duration(seconds)}",
         "steps": {name: round(value, 1) for name, value in steps.items()},
         "bytes": size,
-        "keys": keys,
+        "key_count": keys,
         "bandwidth": bandwidth,
         "assumptions": assumptions,
     }

@@ -142,13 +142,14 @@ class Fetch:
         self._found = found
         if self._destination is None:
             self._destination = self._open_destination(found.path)
+        destination = self._destination
         files = self._states(found, segments)
         for name, file in files.items():
-            self._verify_held(name, file)
+            self._verify_held(destination, name, file)
         missing = {name: file.size - self._copies[name].length for name, file in files.items()}
-        self._destination.require_space(sum(missing.values()))
+        destination.require_space(sum(missing.values()))
         total = sum(file.size for file in files.values())
-        directory = self._destination.directory
+        directory = destination.directory
         result = FetchResult(
             dest=str(directory / posixpath.basename(found.path)),
             files=[
@@ -170,18 +171,17 @@ class Fetch:
                 self._complete(name, file, done, total)
                 done += file.size
         self._prove_unchanged(found, segments, files)
-        return self._finish(found, files, result)
+        return self._finish(destination, found, files, result)
 
     def _states(self, found: Found, segments: t.Sequence[Segment]) -> dict[str, FileState]:
         directory = posixpath.dirname(found.path)
         states = self._host.states([posixpath.join(directory, segment.name) for segment in segments])
         return {segment.name: state for segment, state in zip(segments, states, strict=True)}
 
-    def _verify_held(self, name: str, file: FileState) -> None:
+    def _verify_held(self, destination: Destination, name: str, file: FileState) -> None:
         """What is here of a file, if the file on the host still starts with it."""
-        assert self._destination is not None
         if name not in self._copies:
-            self._copies[name] = self._destination.copy_of(name)
+            self._copies[name] = destination.copy_of(name)
         copy = self._copies[name]
         if copy.length > file.size:
             copy.discard()
@@ -253,8 +253,9 @@ class Fetch:
             if now.inode != files[name].inode or now.size < files[name].size:
                 raise SourceChangedError(f"On {self._host.name} {now.path} was replaced during the copy")
 
-    def _finish(self, found: Found, files: dict[str, FileState], result: FetchResult) -> FetchResult:
-        assert self._destination is not None
+    def _finish(
+        self, destination: Destination, found: Found, files: dict[str, FileState], result: FetchResult
+    ) -> FetchResult:
         copies = [self._copies[name] for name in files]
         result.bytes_transferred, result.compression = self._transferred, self._compression
         result.sha256 = {copy.name: copy.digest for copy in copies if copy.length == files[copy.name].size}
@@ -266,8 +267,8 @@ class Fetch:
         if found.content is not None:
             manifest = posixpath.basename(found.path)
             keep.append(manifest)
-            result.changed |= self._destination.replace(manifest, found.content)
-        result.changed |= self._destination.remove_others(keep)
+            result.changed |= destination.replace(manifest, found.content)
+        result.changed |= destination.remove_others(keep)
         return result
 
     def _never_still(self, exc: SourceChangedError, rewrites: int) -> FetchError:

@@ -19,12 +19,19 @@ Chunk = t.Union[bytes, memoryview]
 
 
 class Process(t.Protocol):
-    """A running command: ``read`` gives at least one byte, or nothing at the end."""
+    """A running command."""
 
-    def send(self, data: bytes) -> None: ...
-    def end_input(self) -> None: ...
-    def read(self) -> bytes: ...
-    def close(self) -> None: ...
+    def send(self, data: bytes) -> None:
+        """Write to its standard input. Where it has ended already, reading shows what it said."""
+
+    def end_input(self) -> None:
+        """Nothing more is sent."""
+
+    def read(self) -> bytes:
+        """At least one byte of what it prints, or nothing at the end."""
+
+    def close(self) -> None:
+        """Let go of it, ended or not."""
 
 
 class SourceChangedError(FetchError):
@@ -59,10 +66,12 @@ class Stream(ABC):
     """The program that compresses them on the way; empty: none."""
 
     @abstractmethod
-    def __iter__(self) -> t.Iterator[Chunk]: ...
+    def __iter__(self) -> t.Iterator[Chunk]:
+        """The bytes, in order, once."""
 
     @abstractmethod
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Read or not, nothing more is wanted."""
 
 
 class Host(ABC):
@@ -93,7 +102,8 @@ class Host(ABC):
         """After a ``ConnectionLostError``."""
 
     @abstractmethod
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of the host."""
 
     def digest(self, file: FileState, length: int) -> str:
         """SHA-256 of the file's first ``length`` bytes; by reading them, where the host can't compute it."""

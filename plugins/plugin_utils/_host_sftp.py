@@ -116,7 +116,8 @@ class _SftpStream(Stream):
     def __init__(self, host: SftpHost, file: FileState, offset: int) -> None:
         self._host, self._file, self._offset = host, file, offset
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """The file is open only while it is read."""
 
     def __iter__(self) -> t.Iterator[bytes]:
         path, position, end = self._file.path, self._offset, self._file.size

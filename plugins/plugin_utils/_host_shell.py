@@ -49,9 +49,14 @@ class Become(t.Protocol):
     name: str
     success: str
 
-    def build_become_command(self, cmd: str, shell: t.Any) -> str: ...
-    def get_option(self, option: str) -> t.Any: ...
-    def check_password_prompt(self, b_output: bytes) -> bool: ...
+    def build_become_command(self, cmd: str, shell: t.Any) -> str:
+        """The command line that runs ``cmd`` as the other account."""
+
+    def get_option(self, option: str) -> t.Any:
+        """An option's value; raises ``KeyError`` for one that it does not have."""
+
+    def check_password_prompt(self, b_output: bytes) -> bool:
+        """Whether the output asks for the password."""
 
 
 class NoShellError(FetchError):
@@ -72,7 +77,8 @@ class ShellHost(Host):
     def reconnect(self) -> None:
         """Every request is a process of its own; whoever gave ``start`` has what is to be made again."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Nothing stays open between requests."""
 
     def find(self, path: str) -> Found:
         marker = _marker()
@@ -240,29 +246,27 @@ class LocalProcess:
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
+        self._stdin = t.cast(t.IO[bytes], self._process.stdin)
+        self._stdout = t.cast(t.IO[bytes], self._process.stdout)
 
     def send(self, data: bytes) -> None:
-        assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it has ended: reading shows what it said
-            self._process.stdin.write(data)
-            self._process.stdin.flush()
+            self._stdin.write(data)
+            self._stdin.flush()
 
     def end_input(self) -> None:
-        assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
+            self._stdin.close()
 
     def read(self) -> bytes:
-        assert self._process.stdout is not None
-        ready, _write, _error = select.select([self._process.stdout], [], [], self._silence)
+        ready, _write, _error = select.select([self._stdout], [], [], self._silence)
         if not ready:
             raise ConnectionLostError(f"The control node's own shell printed nothing for {self._silence:g} s")
-        return os.read(self._process.stdout.fileno(), 1 << 20)
+        return os.read(self._stdout.fileno(), 1 << 20)
 
     def close(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
         self.end_input()
-        self._process.stdout.close()  # it ends by itself when nobody reads it any more, under sudo too
+        self._stdout.close()  # it ends by itself when nobody reads it any more, under sudo too
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
 

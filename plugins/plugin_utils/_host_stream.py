@@ -51,9 +51,8 @@ class ShellStream(Stream):
             chunk = b""
         if self._last_line is not None and self._last_line.startswith("short"):
             raise SourceChangedError(f"{self._place} became shorter than it was")
-        if missing or chunk:
+        if self._last_line is None or missing or chunk:
             raise UnpackError(f"The copy of {self._place} is not as long as it should be")
-        assert self._last_line is not None
         self.digest = self._last_line.partition("end ")[2].strip() or None
 
     def _content(self) -> t.Iterator[Chunk]:

@@ -4,7 +4,7 @@
 
 # Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Receiving SSH packets in bulk. It needs paramiko to be imported.
+"""Receiving SSH packets in bulk.
 
 paramiko reads each packet by two system calls, copies its bytes seven times, and moves the whole rest of a channel's
 buffer at every read: three quarters of a copy's time. Here the socket is emptied at one go, AES-GCM packets are
@@ -20,10 +20,13 @@ import threading
 import typing as t
 from collections import deque
 
-from paramiko.buffered_pipe import PipeTimeout
-from paramiko.message import Message
-from paramiko.packet import NeedRekeyException, Packetizer
-from paramiko.ssh_exception import SSHException
+try:
+    from paramiko.buffered_pipe import PipeTimeout
+    from paramiko.message import Message
+    from paramiko.packet import NeedRekeyException, Packetizer
+    from paramiko.ssh_exception import SSHException
+except ImportError:  # _ssh.require_paramiko() says so before anything here is used
+    Packetizer = object  # type: ignore[assignment, misc]
 
 if t.TYPE_CHECKING:
     from paramiko import Channel

@@ -82,7 +82,7 @@ def _row(host: str, report: t.Mapping[str, t.Any]) -> tuple[str, ...]:
     estimate = report.get("estimate") or {}
     obstacles = len(obstacles_of(report))
     verdict = f"{obstacles} blocker{'s' * (obstacles != 1)}" if obstacles else "done" if report.get("done") else "clear"
-    size, keys = source.get("bytes"), source.get("keys")
+    size, keys = source.get("bytes"), source.get("key_count")
     return (
         host,
         f"{source['flavor']} {source['version']}" if source.get("version") else "-",

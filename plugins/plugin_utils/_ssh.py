@@ -25,6 +25,7 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.compat.version import LooseVersion
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, MissingLibraryError
 from ansible_collections.redisops.tair.plugins.plugin_utils._known_hosts import HostKey, known_types, verify
+from ansible_collections.redisops.tair.plugins.plugin_utils._packets import BulkPacketizer
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_auth import log_in
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_settings import SshSettings, address
 
@@ -32,7 +33,6 @@ MINIMUM_PARAMIKO = "3.5.0"  # documented in modules/aof_fetch.py and meta/ee-req
 
 try:
     import paramiko
-    from ansible_collections.redisops.tair.plugins.plugin_utils._packets import BulkPacketizer
 except ImportError:
     PARAMIKO_IMPORT_ERROR: str | None = traceback.format_exc()
 else:

@@ -73,7 +73,8 @@ class ConnectionOptions(t.Protocol):
 
     transport: str
 
-    def get_option(self, option: str) -> t.Any: ...
+    def get_option(self, option: str) -> t.Any:
+        """An option's value; raises ``KeyError`` for one that it does not have."""
 
 
 def settings_of(connection: ConnectionOptions, *, asked_password: str = "") -> SshSettings:

@@ -38,6 +38,8 @@ class Unpacker:
         self._process = subprocess.Popen(
             [packer, "-d", "-q", "-c"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
+        self._stdin = t.cast(t.IO[bytes], self._process.stdin)
+        self._stdout = t.cast(t.IO[bytes], self._process.stdout)
         self._packer, self._chunks = packer, chunks
         self._failure: Exception | None = None
         self._feeder = threading.Thread(target=self._feed, daemon=True)
@@ -45,8 +47,7 @@ class Unpacker:
 
     def __iter__(self) -> t.Iterator[bytes]:
         """The plain bytes. What had come before a connection was lost is given before that is raised."""
-        assert self._process.stdout is not None
-        while data := os.read(self._process.stdout.fileno(), _READ):
+        while data := os.read(self._stdout.fileno(), _READ):
             yield data
         self._feeder.join()
         if self._failure is not None:
@@ -59,18 +60,16 @@ class Unpacker:
         self._process.kill()
         self._process.wait()
         self._feeder.join()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._stdout.close()
 
     def _feed(self) -> None:
-        assert self._process.stdin is not None
         try:
             with contextlib.suppress(BrokenPipeError):  # the program has ended; its exit status tells why
                 for data in self._chunks:
-                    self._process.stdin.write(data)
-                    self._process.stdin.flush()
+                    self._stdin.write(data)
+                    self._stdin.flush()
         except Exception as exc:
             self._failure = exc
         finally:
             with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
+                self._stdin.close()

@@ -61,7 +61,7 @@ def test_nothing_is_left_of_a_server_that_was_closed(start_server: StartServer) 
 
 
 def test_the_same_seed_gives_the_same_data(start_server: StartServer) -> None:
-    one, other, third = (start_server("redis-6.2.14") for _ in range(3))
+    one, other, third = (start_server("redis-6.2.14") for _server in range(3))
     assert fill(one.host, one.port, keys=3000, seed=7) == fill(other.host, other.port, keys=3000, seed=7)
     fill(third.host, third.port, keys=3000, seed=8)
     day = 24 * 3600 * 1000  # expiries and delivery times follow the clock

@@ -239,7 +239,7 @@ def test_slots_that_move_meanwhile_lose_nothing(version: str, source: Source, st
     base = [key_slot(key) for key in (b"huge", b"large", b"redisops.tair:checkpoint:imports")]
     late = [key_slot(b"late:%d" % number) for number in range(40)]
     rng = random.Random(8)
-    slots = [*base, *late, *(rng.randrange(16384) for _ in range(1000))]
+    slots = [*base, *late, *(rng.randrange(16384) for _slot in range(1000))]
     rng.shuffle(slots)
     with Resharding(nodes, slots) as resharding:
         import_into(nodes, source.aof, rate_limit=1_000_000)
@@ -268,9 +268,13 @@ def test_a_master_that_fails_over_with_the_end_of_the_data_lost_is_caught_up(
         failing.kill()
         os.kill(replica.pid, signal.SIGCONT)
 
-    whats = iter([stop_replicating, fail])
+    faults_in_order = iter([stop_replicating, fail])
+
+    def next_fault() -> None:
+        next(faults_in_order)()
+
     # What is sent between the two is confirmed by the master, and never reaches its replica.
-    with AtPlaces([nodes[0], nodes[2]], [source.size // 4, source.size // 3], lambda: next(whats)()) as faults:
+    with AtPlaces([nodes[0], nodes[2]], [source.size // 4, source.size // 3], next_fault) as faults:
         outcome = import_into(nodes, source.aof, rate_limit=2_000_000, timeout=60.0)
 
     assert faults.done == 2 and outcome.reconnects

@@ -78,7 +78,7 @@ def test_it_waits_until_the_instance_has_taken_the_change(call: Call, endpoint: 
     endpoint.states = ["Normal", "Changing"]
 
     assert call()["changed"]
-    assert [action for action, *_ in endpoint.requests][1:] == [
+    assert [action for action, *_arguments in endpoint.requests][1:] == [
         "DescribeInstances",
         "ModifySecurityIps",
         "DescribeInstances",

@@ -73,7 +73,7 @@ def _all() -> tuple[CorpusSet, ...]:
     sets: list[CorpusSet] = []
     for archive in sorted(ARCHIVES.glob("*.tar.xz")):
         name = archive.name.removesuffix(".tar.xz")
-        server, _, version = name.partition("-")
+        server, _dash, version = name.partition("-")
         for directory in sorted((_unpack(archive) / name).iterdir()):
             sets.append(CorpusSet(server, version, directory.name, directory))
     return tuple(sets)

@@ -137,25 +137,25 @@ def _user(rng: random.Random, number: int, now: int) -> t.Iterator[Command]:
 
 def _cart(rng: random.Random, number: int, now: int) -> t.Iterator[Command]:
     key = f"cart:{number}"
-    yield "HMSET", key, *(x for _ in range(rng.randrange(1, 6)) for x in (f"item:{rng.randrange(10**6)}", 1))
+    yield "HMSET", key, *(x for _each in range(rng.randrange(1, 6)) for x in (f"item:{rng.randrange(10**6)}", 1))
     yield "PEXPIREAT", key, now + rng.randrange(_HOUR, 48 * _HOUR)
 
 
 def _timeline(rng: random.Random, number: int, now: int) -> t.Iterator[Command]:
-    yield "RPUSH", f"timeline:{number}", *(_text(rng, 5, 60) for _ in range(rng.choice((1, 5, 20, 150))))
+    yield "RPUSH", f"timeline:{number}", *(_text(rng, 5, 60) for _each in range(rng.choice((1, 5, 20, 150))))
 
 
 def _tags(rng: random.Random, number: int, now: int) -> t.Iterator[Command]:
     size = rng.choice((1, 4, 30, 200))
     if number % 2:
-        yield "SADD", f"friends:{number}", *(rng.randrange(10**6) for _ in range(size))
+        yield "SADD", f"friends:{number}", *(rng.randrange(10**6) for _each in range(size))
     else:
-        yield "SADD", f"tags:{number}", *(f"tag-{rng.randrange(10**6)}" for _ in range(size))
+        yield "SADD", f"tags:{number}", *(f"tag-{rng.randrange(10**6)}" for _each in range(size))
 
 
 def _ranking(rng: random.Random, number: int, now: int) -> t.Iterator[Command]:
     members = (
-        x for _ in range(rng.choice((1, 10, 40, 200))) for x in (rng.uniform(-1e6, 1e6), f"m{rng.randrange(10**6)}")
+        x for _each in range(rng.choice((1, 10, 40, 200))) for x in (rng.uniform(-1e6, 1e6), f"m{rng.randrange(10**6)}")
     )
     yield "ZADD", f"ranking:{number}", *members
 
@@ -170,7 +170,7 @@ def _events(rng: random.Random, number: int, now: int) -> t.Iterator[Command]:
 
 
 def _visitors(rng: random.Random, number: int, now: int) -> t.Iterator[Command]:
-    yield "PFADD", f"visitors:{number}", *(rng.getrandbits(32) for _ in range(rng.choice((1, 50, 2000))))
+    yield "PFADD", f"visitors:{number}", *(rng.getrandbits(32) for _each in range(rng.choice((1, 50, 2000))))
 
 
 def _days(rng: random.Random, number: int, now: int) -> t.Iterator[Command]:

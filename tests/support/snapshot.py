@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env python
 # Copyright (c) 2026, redisops.tair contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -101,7 +101,7 @@ class Conn:
             return None if n < 0 else self.file.read(n + 2)[:-2]
         if kind == b"*":
             n = int(rest)
-            return None if n < 0 else [self._read() for _ in range(n)]
+            return None if n < 0 else [self._read() for _i in range(n)]
         raise ConnectionError("unexpected reply %r" % line[:60])
 
     def call(self, *args):
@@ -117,7 +117,7 @@ class Conn:
         for i in range(0, len(commands), BATCH):
             part = commands[i : i + BATCH]
             self.sock.sendall(b"".join(map(self.pack, part)))
-            out += [self._read() for _ in part]
+            out += [self._read() for _i in part]
         return out
 
 
@@ -295,7 +295,7 @@ class Snapshotter:
                 "consumers": sorted(map(b64, consumers)),
                 "pending": [],
             }
-            for _ in range(400):
+            for _i in range(400):
                 t1, pel, t2 = self.c.pipeline([("TIME",), ("XPENDING", key, name, "-", "+", 1000000), ("TIME",)])
                 if is_error(pel):
                     raise pel
@@ -455,7 +455,10 @@ def snapshot(host, port, password=None, cluster=False, username=None, timeout=60
 
 def dumps(snap):
     """JSON with one key a line, in a stable order."""
-    j = lambda x: json.dumps(x, sort_keys=True, separators=(",", ":"))
+
+    def j(x):
+        return json.dumps(x, sort_keys=True, separators=(",", ":"))
+
     lines = []
     for db in sorted(snap["dbs"], key=int):
         keys = snap["dbs"][db]
@@ -485,7 +488,7 @@ def _pairs(kind, value):
     if kind == "set":
         return dict.fromkeys(value, True)
     if kind == "zset":
-        return {m: s for m, s in value}
+        return dict(value)
     return None
 
 
@@ -635,7 +638,7 @@ def load(source, args):
     if source.endswith(".json"):
         with open(source, encoding="ascii") as f:
             return json.load(f)
-    host, _, port = source.rpartition(":")
+    host, _sep, port = source.rpartition(":")
     return snapshot(host or "127.0.0.1", int(port), args.password, args.cluster, args.username)
 
 

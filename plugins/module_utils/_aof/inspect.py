@@ -20,7 +20,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
     Frame,
     Frames,
     LargeCommand,
-    Skipped,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._aof.grammar import ARRAY, BULK, MAX_HEADER, read_header
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof, Part
@@ -143,7 +142,7 @@ def _take(inspection: Inspection, part: Part, start: int) -> int:
                 elif isinstance(frame, Annotation):
                     inspection.annotations.add(frame)
                 else:
-                    assert not isinstance(frame, Skipped), "nothing was asked to be skipped"
+                    raise AssertionError("nothing was asked to be skipped")
                 reached = frame.end
         except Unbalanced as exc:
             reached = exc.offset

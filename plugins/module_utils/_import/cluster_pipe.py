@@ -294,7 +294,7 @@ def _redirected(replies: t.Sequence[Reply], teller: Node) -> Redirection | None:
     if isinstance(replies[-1], list):
         return None
     for reply in replies:
-        if type(reply) is ErrorReply:
+        if isinstance(reply, ErrorReply):
             found = redirection(reply, teller)
             if found is not None:
                 return found

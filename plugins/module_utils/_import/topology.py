@@ -32,14 +32,18 @@ class CheckpointRequest(Request):
 class Link(t.Protocol):
     """A pipeline to the target; see :class:`Pipe`."""
 
-    def submit(self, request: Request) -> None: ...
+    def submit(self, request: Request) -> None:
+        """Send a request; returns when its last byte is with the operating system."""
 
     @property
-    def idle(self) -> bool: ...
+    def idle(self) -> bool:
+        """Whether everything that was submitted is finished and has been taken."""
 
-    def finished(self) -> t.Iterator[Request]: ...
+    def finished(self) -> t.Iterator[Request]:
+        """Requests all of whose replies are there, in order, each once. Does not wait."""
 
-    def wait(self) -> None: ...
+    def wait(self) -> None:
+        """Wait until ``finished`` has something to give, or nothing is under way."""
 
 
 class Topology(t.Protocol):

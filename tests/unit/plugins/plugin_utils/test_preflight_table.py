@@ -17,7 +17,7 @@ TARGET = {"round_trip_ms": 0.5, "bandwidth": 100_000_000}
 def report(**changed: t.Any) -> dict[str, t.Any]:
     return {
         "findings": [],
-        "source": {"flavor": "redis", "version": "7.0.15", "keys": 1_234_567, "bytes": 987_000_000},
+        "source": {"flavor": "redis", "version": "7.0.15", "key_count": 1_234_567, "bytes": 987_000_000},
         "target": {"address": "r-bp1zxszhcgatnx0000.redis.rds.aliyuncs.com:6379"},
         "estimate": {"text": "about 2 min"},
         "done": False,
