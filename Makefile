@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Tell what there is to make
 	@echo 'redisops.tair: move self-managed Redis and Valkey servers into Tair through their append-only file'
 	@echo
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: $(VENV)/demo.stamp link ## Two real sources into two real targets on this machine: about two minutes, no root
@@ -35,10 +35,25 @@ test: $(VENV)/test.stamp link packages ## Format, types, unit and integration te
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: lint
-lint: $(VENV)/test.stamp link ## Format, types, and the rules for Ansible content
+lint: $(VENV)/test.stamp link ## Format, types, the rules for Ansible content, documentation, changelog and licences
 	@$(MAKE) style types
 	cd $(CACHE)/collections/$(COLLECTION) && ANSIBLE_HOME=$(CACHE)/ansible ANSIBLE_COLLECTIONS_PATH=$(CACHE)/collections \
 		PATH=$(BIN):$$PATH ansible-lint --offline --profile production galaxy.yml meta plugins roles playbooks examples
+	cd $(CACHE)/collections/$(COLLECTION) && ANSIBLE_HOME=$(CACHE)/ansible ANSIBLE_COLLECTIONS_PATH=$(CACHE)/collections \
+		PATH=$(BIN):$$PATH antsibull-docs lint-collection-docs --plugin-docs .
+	$(BIN)/antsibull-changelog lint
+	$(BIN)/reuse --no-multiprocessing lint --quiet
+
+.PHONY: sanity
+sanity: ## ansible-test sanity, by each ansible-core that a Python of this machine runs
+	@.ci/sanity
+
+.PHONY: coverage
+coverage: $(VENV)/test.stamp link packages ## Which lines of plugins/ the tests run, in Ansible's children too: as long as all tests
+	@mkdir -p $(CACHE)/coverage && rm -f $(CACHE)/coverage/*
+	COVERAGE_FILE=$(CACHE)/coverage/data $(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	@cd $(CACHE)/coverage && COVERAGE_FILE=$(CACHE)/coverage/data $(BIN)/coverage combine --quiet --rcfile=$(CURDIR)/pyproject.toml
+	@COVERAGE_FILE=$(CACHE)/coverage/data $(BIN)/coverage report
 
 .PHONY: bench
 bench: $(VENV)/demo.stamp link packages ## Time import, fetch, comparison, inspection and downtime beside their peers, and a fleet: an hour
