@@ -71,7 +71,7 @@ class Preamble:
         rdb = Rdb(self._fd, 0, self._size, where=self._where, verify=not self._is_all_of_it, skim=True)
         odd = rdb_types.UNBUILDABLE
         for record in rdb:
-            if type(record) is Entry:
+            if isinstance(record, Entry):
                 found.keys[record.database] += 1
                 if record.type in odd:
                     sample = found.unbuildable.setdefault(
@@ -80,7 +80,7 @@ class Preamble:
                     sample.count += 1
                     if len(sample.first) < _MOST_SAMPLES:
                         sample.first.append(record)
-            elif type(record) is ModuleAux:
+            elif isinstance(record, ModuleAux):
                 found.modules.add(record.module)
         found.keys.update(rdb.skimmed)
         found.end, found.version, found.templates = t.cast(int, rdb.tail), rdb.version, rdb.templates

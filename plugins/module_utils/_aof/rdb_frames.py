@@ -94,7 +94,7 @@ class RdbFrames:
         reached = self._start
         for record in rdb:
             place = reached
-            if type(record) is not Entry:
+            if not isinstance(record, Entry):
                 reached = rdb.reached
                 for command in self._of_no_entry(record):
                     block.add(command, encode(command), place)

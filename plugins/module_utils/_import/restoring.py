@@ -15,7 +15,7 @@ import os
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof import rdb_types
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
-from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import Sample
+from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import Preamble, Sample
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_frames import RdbTarget
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer, dumped, restore_command
@@ -39,17 +39,17 @@ def prepare(session: Session, redis_version: str | None, *, dry_run: bool = Fals
 
     ``dry_run``: by the target's version, without a trial. Raises :class:`TargetStateError`.
     """
-    preambles = [part for part in session.aof.parts if part.preamble is not None]
-    if not preambles or session.checkpoint.position >= max(part.position + part.size for part in preambles):
+    left = [part for part in session.aof.parts if session.checkpoint.position < part.position + part.size]
+    preambles = [(part, part.preamble) for part in left if part.preamble is not None]
+    if not preambles:
         return
     level = level_of(redis_version)
     accepted = rdb_types.server_rdb_version("redis", level) if dry_run else _accepted(session)
     session.rdb = RdbTarget(accepted, level)
-    for part in preambles:
-        assert part.preamble is not None
-        for what, sample in part.preamble.contents.unbuildable.items():
-            _refuse_unless_taken(session, part, what, sample, dry_run=dry_run)
-        for module in sorted(part.preamble.contents.modules):
+    for part, preamble in preambles:
+        for what, sample in preamble.contents.unbuildable.items():
+            _refuse_unless_taken(session, part, preamble, what, sample, dry_run=dry_run)
+        for module in sorted(preamble.contents.modules):
             session.outcome.warnings.append(
                 f"{part.path} holds what the module {module} keeps beside its keys. No command brings that anywhere: "
                 "see to it by the means of the module"
@@ -69,15 +69,16 @@ def _accepted(session: Session) -> int:
     return 0
 
 
-def _refuse_unless_taken(session: Session, part: Part, what: str, sample: Sample, *, dry_run: bool) -> None:
+def _refuse_unless_taken(
+    session: Session, part: Part, preamble: Preamble, what: str, sample: Sample, *, dry_run: bool
+) -> None:
     selection = session.options.selection
     wanted = [entry for entry in sample.first if selection.takes(entry.key, entry.database)]
-    if not session.options.stop_at_error or (not wanted and sample.count == len(sample.first)):
+    # Where those that are known by name are left out, each of the others is an error of its own.
+    if not wanted or not session.options.stop_at_error:
         return
-    if wanted and not dry_run and _taken(session, part, wanted[0]):
+    if not dry_run and _taken(session, part, preamble, wanted[0]):
         return
-    if not wanted:
-        return  # those that are shown are left out; of others each is an error of its own
     keys = ", ".join(f"'{printable(entry.key)}' of database {entry.database}" for entry in wanted)
     raise TargetStateError(
         f"{session.endpoint} can't be given {sample.count} keys of {part.path}, each {what}, which no command builds: {keys}",
@@ -86,14 +87,13 @@ def _refuse_unless_taken(session: Session, part: Part, what: str, sample: Sample
     )
 
 
-def _taken(session: Session, part: Part, entry: Entry) -> bool:
+def _taken(session: Session, part: Part, preamble: Preamble, entry: Entry) -> bool:
     """Whether the target takes a module's value, which it can only where it has the module."""
-    assert part.preamble is not None
     if not session.rdb.accepted:
         return False
     raw = os.pread(part.fd, entry.end - entry.start, entry.start)
     trial = Entry(_TRIAL, 0, 1, entry.type, entry.start, entry.end)
-    restored = Restorer(part.preamble.version, session.rdb.accepted).command(trial, raw)
+    restored = Restorer(preamble.version, session.rdb.accepted).command(trial, raw)
     if restored is None or isinstance(session.topology.ask(_TRIAL, restored[0]), ErrorReply):
         return False
     session.topology.ask(_TRIAL, (b"DEL", _TRIAL))
