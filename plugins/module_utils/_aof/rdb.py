@@ -158,7 +158,8 @@ class Rdb:
         self._window = Window(fd, start, end, where=where, checksum=checksum, block_bytes=block_bytes)
         self._fd = fd
         self._verify = verify
-        self._database = database
+        self.database = database
+        """Of the keys that follow."""
         self._expiry: int | None = None
         self._key = b""
         self._member: bytes | None = None
@@ -209,7 +210,7 @@ class Rdb:
         """
         window = self._window
         data, at, base, size = window.data, window.at, window.base, len(window.data)
-        database, expiry, single, entry = self._database, self._expiry, _SINGLE, Entry
+        database, expiry, single, entry = self.database, self._expiry, _SINGLE, Entry
         new, key, skim, skimmed = tuple.__new__, self._key, self._skim, 0
         try:
             while True:
@@ -271,9 +272,9 @@ class Rdb:
         elif first in rdb_types.types_of(self.version):
             return self._entry(first, start)
         elif first == _SELECT:
-            self._database = window.length("the number of a database")
+            self.database = window.length("the number of a database")
         elif first == _SIZES:
-            return Sizes(self._database, window.length("a number of keys"), window.length("a number of keys"))
+            return Sizes(self.database, window.length("a number of keys"), window.length("a number of keys"))
         elif first == _AUX:
             return self._aux()
         elif first == _FUNCTION:
@@ -297,7 +298,7 @@ class Rdb:
         value = window.offset
         skip_value(window, rdb_type, self.version, self.templates)
         expiry, self._expiry, self._key = self._expiry, None, key
-        return Entry(key, self._database, expiry, rdb_type, value, window.offset)
+        return Entry(key, self.database, expiry, rdb_type, value, window.offset)
 
     def _aux(self) -> Record | None:
         window = self._window
@@ -313,7 +314,7 @@ class Rdb:
         member, self._member = self._member, None
         if member is None or not value.isdigit():
             raise window.corrupt(start, "when a member expires")
-        return MemberExpiry(self._key, self._database, member, int(value))
+        return MemberExpiry(self._key, self.database, member, int(value))
 
     def _module_aux(self) -> ModuleAux:
         window = self._window

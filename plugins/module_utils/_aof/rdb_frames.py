@@ -95,19 +95,21 @@ class RdbFrames:
         for record in rdb:
             place = reached
             if not isinstance(record, Entry):
-                reached = rdb.reached
                 for command in self._of_no_entry(record):
                     block.add(command, encode(command), place)
+                # Behind the number of another database no walk can begin before its SELECT is given.
+                if rdb.database == block.database:
+                    reached = rdb.reached
                 continue
             reached = record.end
-            if takes is not None and not takes(record.key, record.database):
-                continue
             if record.database != block.database:
-                if block.start < place:
+                if block.start < place or block.size:  # the last piece of a key has no bytes of the file of its own
                     yield block.until(place)
                 block = _Pending(place, record.database)
                 select: Command = [b"SELECT", b"%d" % record.database]
                 block.add(select, encode(select), place)
+            if takes is not None and not takes(record.key, record.database):
+                continue
             raw = rdb.raw(record) if record.end - record.start <= LONGEST_RESTORED else None
             whole = at_once(record, raw)
             if whole is not None:
