@@ -5,14 +5,14 @@
 
 """How fast aof_import is beside ``redis-cli --pipe``, on the same file, into the same server, in turn.
 
-    import_speed.py [--kinds mixed,sets,large] [--rounds 5] [--scale 1.0] [--delay MS] [--without-hiredis] [--cluster]
+    import_speed.py [--kinds mixed,sets,large] [--rounds 5] [--scale 1.0] [--delay MS] [--without-hiredis] [--cluster] [--dump]
 
 The files are those of ``gen_aof.py`` (1,000,000 mixed keys, 1,000,000 SETs of 100 bytes, 2,000 values of 1 MB, times
 ``--scale``), the server is Debian's Redis 7.0 without persistence. Both run as whole processes, the import with its
 checkpoints. Of each round the ratio of the wall times is taken, and their median is what counts: of the whole process, and
 of the import alone, without the 0.2 s in which Python starts and loads the libraries. ``--delay``: a proxy in front of the
 server that takes so many milliseconds in each direction. ``--without-hiredis``: a third run a round, without that library.
-``--cluster``: another one, into three masters of a cluster, which redis-cli can't do.
+``--cluster``: another one, into three masters of a cluster, which redis-cli can't do. ``--dump``: another one, of the same data from a dump of that server.
 
 Needs redis-server and redis-cli 7.0 on the PATH, and the Python packages of requirements/demo.txt.
 """
@@ -137,7 +137,7 @@ def no_hiredis() -> t.Iterator[str]:
         yield directory
 
 
-def compare(kind: str, keys: int, rounds: int, delay: float, without_hiredis: bool, cluster: bool) -> None:
+def compare(kind: str, keys: int, rounds: int, delay: float, without_hiredis: bool, cluster: bool, dump: bool) -> None:
     path = generated(kind, keys)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(Server(build("redis-7.0.15"), SETTINGS))
@@ -154,6 +154,12 @@ def compare(kind: str, keys: int, rounds: int, delay: float, without_hiredis: bo
             nodes = [stack.enter_context(Server(build("redis-7.0.15"), settings)) for _node in range(3)]
             form_cluster(nodes)
             contestants["into a cluster"] = lambda: aof_import(nodes, nodes[0].port, path, [])
+        if dump:
+            redis_cli(server, server.port, path)
+            server.client().save()
+            dumped = server.data / "dump.rdb"
+            print(f"dump: {dumped.stat().st_size / 1e6:.0f} MB")
+            contestants["of a dump"] = lambda: aof_import([server], port, dumped, [])
         print(f"{kind}: {keys:,} keys, {path.stat().st_size / 1e6:.0f} MB", flush=True)
         runs: dict[str, list[Run]] = {name: [] for name in contestants}
         for number in range(rounds):
@@ -176,6 +182,12 @@ def compare(kind: str, keys: int, rounds: int, delay: float, without_hiredis: bo
     print(
         f"  aof_import takes {whole:.2f} x the time of redis-cli --pipe, the import alone {alone:.2f} x (medians of {rounds})"
     )
+    if dump:
+        alone = statistics.median(run.alone / their.wall for run, their in zip(runs["of a dump"], theirs))
+        print(
+            f"  of a dump the import alone takes {alone:.2f} x the time of redis-cli --pipe with the commands",
+            flush=True,
+        )
     if cluster:
         median = statistics.median(run.wall / their.wall for run, their in zip(runs["into a cluster"], ours))
         print(
@@ -196,9 +208,18 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.0, metavar="MS")
     parser.add_argument("--without-hiredis", action="store_true")
     parser.add_argument("--cluster", action="store_true")
+    parser.add_argument("--dump", action="store_true")
     args = parser.parse_args()
     for kind in args.kinds.split(","):
-        compare(kind, int(KEYS[kind] * args.scale), args.rounds, args.delay / 1000, args.without_hiredis, args.cluster)
+        compare(
+            kind,
+            int(KEYS[kind] * args.scale),
+            args.rounds,
+            args.delay / 1000,
+            args.without_hiredis,
+            args.cluster,
+            args.dump,
+        )
 
 
 if __name__ == "__main__":
