@@ -185,6 +185,16 @@ options:
       - Some proxies refuse deep pipelines (C(too many pending request)); give 1048576 there.
     type: int
     default: 16777216
+  workers:
+    description:
+      - How many processes send what a rewrite wrote (a base file, an RDB, the first O(aof_base_size) bytes of a single file), each
+        its own stretches of the file over its own connections. What follows is sent by one.
+      - Worth it where one process, which sends 60 to 100 MB a second, is slower than the target, such as a cluster with several masters,
+        and processors are free where the import runs. One standalone server is no faster for it.
+      - Whatever is left of an import that was killed can be gone on with by any number of workers.
+      - A part smaller than O(window_bytes) is sent by one process all the same.
+    type: int
+    default: 1
   slots:
     description:
       - Of a source that is a master of a cluster, the slots that it serves, as M(redisops.tair.aof_info) returns them in
@@ -394,6 +404,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoi
 
 
 def options_of(params: dict[str, t.Any]) -> Options:
+    if params["workers"] < 1:
+        raise TairError("workers has to be 1 or more", changed="Nothing was changed")
     slots = slots_from_text(params["slots"])
     if slots is not None and params["if_not_empty"] == "flush":
         raise TairError(
@@ -420,6 +432,7 @@ def options_of(params: dict[str, t.Any]) -> Options:
         rate_limit=params["rate_limit"],
         batch_bytes=params["batch_bytes"],
         window_bytes=params["window_bytes"],
+        workers=params["workers"],
         topology=params["topology"],
         timeout=params["timeout"],
     )
@@ -496,6 +509,7 @@ def main() -> None:
             "rate_limit": {"type": "int", "default": 0},
             "batch_bytes": {"type": "int", "default": 64 * 1024},
             "window_bytes": {"type": "int", "default": 16 << 20},
+            "workers": {"type": "int", "default": 1},
             "slots": {"type": "list", "elements": "str"},
             "topology": {"type": "str", "choices": ["auto", "standalone", "cluster", "proxy"], "default": "auto"},
             "timeout": {"type": "float", "default": 60.0},

@@ -5,14 +5,16 @@
 
 """How fast aof_import is beside ``redis-cli --pipe``, on the same file, into the same server, in turn.
 
-    import_speed.py [--kinds mixed,sets,large] [--rounds 5] [--scale 1.0] [--delay MS] [--without-hiredis] [--cluster] [--dump]
+    import_speed.py [--kinds mixed,sets,large] [--rounds 5] [--scale 1.0] [--delay MS] [--without-hiredis] [--cluster] [--dump] [--workers N]
 
 The files are those of ``gen_aof.py`` (1,000,000 mixed keys, 1,000,000 SETs of 100 bytes, 2,000 values of 1 MB, times
 ``--scale``), the server is Debian's Redis 7.0 without persistence. Both run as whole processes, the import with its
 checkpoints. Of each round the ratio of the wall times is taken, and their median is what counts: of the whole process, and
 of the import alone, without the 0.2 s in which Python starts and loads the libraries. ``--delay``: a proxy in front of the
 server that takes so many milliseconds in each direction. ``--without-hiredis``: a third run a round, without that library.
-``--cluster``: another one, into three masters of a cluster, which redis-cli can't do. ``--dump``: another one, of the same data from a dump of that server.
+``--cluster``: another one, into three masters of a cluster, which redis-cli can't do. ``--dump``: another one, of the same
+data from a dump of that server. ``--workers``: whatever goes into the cluster once more, by so many processes; with ``--dump``
+that is the dump, too.
 
 Needs redis-server and redis-cli 7.0 on the PATH, and the Python packages of requirements/demo.txt.
 """
@@ -101,13 +103,16 @@ def redis_cli(server: Server, port: int, path: Path) -> Run:
     return run
 
 
-def aof_import(servers: t.Sequence[Server], port: int, path: Path, packages: list[str]) -> Run:
+def aof_import(
+    servers: t.Sequence[Server], port: int, path: Path, packages: t.Sequence[str] = (), workers: int = 1
+) -> Run:
     """``packages``: directories to look for Python packages in before all others."""
     params = {
         "login_host": servers[0].host,
         "login_port": port,
         "path": str(path),
         "aof_base_size": path.stat().st_size,
+        "workers": workers,
     }
     with tempfile.TemporaryFile() as file:
         file.write(json.dumps({"ANSIBLE_MODULE_ARGS": params}).encode())
@@ -137,67 +142,83 @@ def no_hiredis() -> t.Iterator[str]:
         yield directory
 
 
-def compare(kind: str, keys: int, rounds: int, delay: float, without_hiredis: bool, cluster: bool, dump: bool) -> None:
+def compare(args: argparse.Namespace, kind: str) -> None:
+    keys, delay = int(KEYS[kind] * args.scale), args.delay / 1000
     path = generated(kind, keys)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(Server(build("redis-7.0.15"), SETTINGS))
         port = stack.enter_context(Proxy(server.port, delay=delay)).port if delay else server.port
         contestants: dict[str, t.Callable[[], Run]] = {
             "redis-cli --pipe": lambda: redis_cli(server, port, path),
-            "aof_import": lambda: aof_import([server], port, path, []),
+            "aof_import": lambda: aof_import([server], port, path),
         }
-        if without_hiredis:
+        if args.without_hiredis:
             hidden = stack.enter_context(no_hiredis())
             contestants["without hiredis"] = lambda: aof_import([server], port, path, [hidden])
-        if cluster:
+        files = {"commands": path}
+        if args.dump:
+            redis_cli(server, server.port, path)
+            server.client().save()
+            files["dump"] = dumped = server.data / "dump.rdb"
+            print(f"dump: {dumped.stat().st_size / 1e6:.0f} MB")
+            contestants["of a dump"] = lambda: aof_import([server], port, dumped)
+        if args.cluster:
             settings = {**SETTINGS, "cluster-enabled": "yes"}
             nodes = [stack.enter_context(Server(build("redis-7.0.15"), settings)) for _node in range(3)]
             form_cluster(nodes)
-            contestants["into a cluster"] = lambda: aof_import(nodes, nodes[0].port, path, [])
-        if dump:
-            redis_cli(server, server.port, path)
-            server.client().save()
-            dumped = server.data / "dump.rdb"
-            print(f"dump: {dumped.stat().st_size / 1e6:.0f} MB")
-            contestants["of a dump"] = lambda: aof_import([server], port, dumped, [])
+            for what, file in files.items():
+                for workers in sorted({1, args.workers}):
+
+                    def into_cluster(file: Path = file, workers: int = workers) -> Run:
+                        return aof_import(nodes, nodes[0].port, file, workers=workers)
+
+                    contestants[cluster_run(what, workers)] = into_cluster
         print(f"{kind}: {keys:,} keys, {path.stat().st_size / 1e6:.0f} MB", flush=True)
         runs: dict[str, list[Run]] = {name: [] for name in contestants}
-        for number in range(rounds):
+        for number in range(args.rounds):
             for name, contestant in contestants.items():
                 runs[name].append(contestant())
                 assert runs[name][-1].keys == keys
             walls = ", ".join(f"{name} {these[-1].wall:.2f} s" for name, these in runs.items())
             print(f"  {number + 1}: {walls}", flush=True)
-    theirs, ours = runs["redis-cli --pipe"], runs["aof_import"]
     for name, these in runs.items():
-        wall, cpu, server_cpu = (
-            statistics.median(getattr(run, field) for run in these) for field in ("wall", "client_cpu", "server_cpu")
+        wall, alone, cpu, server_cpu = (
+            statistics.median(getattr(run, field) for run in these)
+            for field in ("wall", "alone", "client_cpu", "server_cpu")
         )
         memory = max(run.memory for run in these) / 1e6
         print(
-            f"  {name:16} {wall:6.2f} s   client CPU {cpu:5.2f} s   server CPU {server_cpu:5.2f} s   memory {memory:4.0f} MB"
+            f"  {name:32} {wall:6.2f} s   import alone {alone:6.2f} s   client CPU {cpu:5.2f} s   "
+            f"server CPU {server_cpu:5.2f} s   memory {memory:4.0f} MB"
         )
-    whole = statistics.median(our.wall / their.wall for our, their in zip(ours, theirs))
-    alone = statistics.median(our.alone / their.wall for our, their in zip(ours, theirs))
-    print(
-        f"  aof_import takes {whole:.2f} x the time of redis-cli --pipe, the import alone {alone:.2f} x (medians of {rounds})"
-    )
-    if dump:
-        alone = statistics.median(run.alone / their.wall for run, their in zip(runs["of a dump"], theirs))
+
+    def tell(name: str, peer: str, *, alone: bool = False) -> None:
+        ratios = [
+            (our.alone if alone else our.wall) / (their.alone if alone else their.wall)
+            for our, their in zip(runs[name], runs[peer])
+        ]
         print(
-            f"  of a dump the import alone takes {alone:.2f} x the time of redis-cli --pipe with the commands",
+            f"  {name}{': the import alone' if alone else ''} takes {statistics.median(ratios):.2f} x the time of {peer} "
+            f"(median of {args.rounds})",
             flush=True,
         )
-    if cluster:
-        median = statistics.median(run.wall / their.wall for run, their in zip(runs["into a cluster"], ours))
-        print(
-            f"  into a cluster of three it takes {median:.2f} x the time of one server (median of {rounds})", flush=True
-        )
-    if without_hiredis:
-        plain = statistics.median(our.wall / their.wall for our, their in zip(runs["without hiredis"], ours))
-        print(
-            f"  without hiredis it takes {plain:.2f} x the time that it takes with it (median of {rounds})", flush=True
-        )
+
+    tell("aof_import", "redis-cli --pipe")
+    tell("aof_import", "redis-cli --pipe", alone=True)
+    if args.without_hiredis:
+        tell("without hiredis", "aof_import")
+    if args.dump:
+        tell("of a dump", "redis-cli --pipe", alone=True)
+    if args.cluster:
+        tell(cluster_run("commands", 1), "aof_import")
+        if args.workers > 1:
+            for what in files:
+                tell(cluster_run(what, args.workers), cluster_run(what, 1))
+                tell(cluster_run(what, args.workers), cluster_run(what, 1), alone=True)
+
+
+def cluster_run(what: str, workers: int) -> str:
+    return f"{what} into a cluster" + (f" by {workers} workers" if workers > 1 else "")
 
 
 def main() -> None:
@@ -209,17 +230,10 @@ def main() -> None:
     parser.add_argument("--without-hiredis", action="store_true")
     parser.add_argument("--cluster", action="store_true")
     parser.add_argument("--dump", action="store_true")
+    parser.add_argument("--workers", type=int, default=1)
     args = parser.parse_args()
     for kind in args.kinds.split(","):
-        compare(
-            kind,
-            int(KEYS[kind] * args.scale),
-            args.rounds,
-            args.delay / 1000,
-            args.without_hiredis,
-            args.cluster,
-            args.dump,
-        )
+        compare(args, kind)
 
 
 if __name__ == "__main__":

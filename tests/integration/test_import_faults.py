@@ -28,8 +28,8 @@ from ansible_collections.redisops.tair.tests.support.proxy import Proxy
 from ansible_collections.redisops.tair.tests.support.servers import Server, build
 
 # Small, so that many checkpoints and transactions are under way: what takes gigabytes in a real migration.
-OPTIONS = {"batch_bytes": 4096, "window_bytes": 64 * 1024}
-PLACES = 25  # a layout; both layouts together make the fifty
+OPTIONS: dict[str, t.Any] = {"batch_bytes": 4096, "window_bytes": 64 * 1024}
+PLACES = 15  # for each of the five sources
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,10 @@ class Source:
     base_size: int
     size: int
     expected: dict[str, t.Any]
+    workers: int
 
     def options(self) -> dict[str, t.Any]:
-        return {"path": str(self.aof), "aof_base_size": self.base_size, **OPTIONS}
+        return {"path": str(self.aof), "aof_base_size": self.base_size, "workers": self.workers, **OPTIONS}
 
 
 def write_after_rewrite(server: Server, rng: random.Random) -> None:
@@ -76,11 +77,17 @@ def write_after_rewrite(server: Server, rng: random.Random) -> None:
 
 @pytest.fixture(
     scope="module",
-    params=[("redis-6.2.14", "no"), ("redis-7.0.15", "no"), ("redis-6.2.14", "yes")],
-    ids=["single", "multi", "hybrid"],
+    params=[
+        ("redis-6.2.14", "no", 1),
+        ("redis-7.0.15", "no", 1),
+        ("redis-6.2.14", "yes", 1),
+        ("redis-6.2.14", "no", 3),
+        ("redis-7.0.15", "yes", 3),
+    ],
+    ids=["single", "multi", "hybrid", "single by workers", "hybrid by workers"],
 )
 def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Source]:
-    program, preamble = request.param
+    program, preamble, workers = request.param
     with Server(build(program), {"appendonly": "yes", "aof-use-rdb-preamble": preamble}) as server:
         dataset.fill(server.host, server.port, keys=4000)
         client = server.client()
@@ -92,7 +99,8 @@ def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         expected = snapshot.snapshot(server.host, server.port)
         client.config_set("auto-aof-rewrite-percentage", 0)
         size = client.info("persistence")["aof_current_size"]
-        yield Source(server.aof_path(), base_size if server.build.layout == "single" else 0, size, expected)
+        base_size = base_size if server.build.layout == "single" else 0
+        yield Source(server.aof_path(), base_size, size, expected, workers)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +123,7 @@ def places(source: Source, seed: int, count: int = PLACES) -> list[int]:
 
 
 def import_here(source: Source, port: int, **more: t.Any) -> t.Any:
-    options = Options(batch_bytes=OPTIONS["batch_bytes"], window_bytes=OPTIONS["window_bytes"], timeout=20.0, **more)
+    options = Options(**{**OPTIONS, "workers": source.workers, "timeout": 20.0, **more})
     with open_aof(find_aof(source.aof), base_size=source.base_size) as aof:
         return import_aof(aof, Endpoint(host="127.0.0.1", port=port), options)
 
@@ -126,14 +134,14 @@ def assert_equal(source: Source, target: Server) -> None:
 
 def test_an_import_killed_anywhere_is_finished_by_the_next_one_exactly(source: Source, target: Server) -> None:
     resumed = 0
-    for place in places(source, seed=1):
+    for number, place in enumerate(places(source, seed=1)):
         target.client().flushall()
         target.client().function_flush()
         process = ModuleProcess("aof_import")
         with Proxy(target.port, fault_at=place, on_fault=process.kill) as proxy:
             process.start({**source.options(), "login_host": "127.0.0.1", "login_port": proxy.port})
             process.result()
-        outcome = import_here(source, target.port)
+        outcome = import_here(source, target.port, workers=1 + number % source.workers)
         resumed += outcome.resumed_from is not None
         assert_equal(source, target)
     assert resumed >= PLACES * 0.8, "most of the kills must have hit an import under way"

@@ -36,6 +36,11 @@ class ModuleProcess:
                 env=environment({"PYTHONPATH": str(link_collection())}),
             )
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()

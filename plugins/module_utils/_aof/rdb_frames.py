@@ -47,16 +47,18 @@ class RdbTarget:
 
 
 class RdbFrames:
-    """The records from ``start`` (the beginning, or the place of a command) to the ``end`` of an RDB.
+    """The records from ``start`` to ``stop`` of an RDB that ends at ``end``.
 
-    ``database``: of the keys at ``start``. ``takes``: whether a key of a database is wanted at all. Nothing but
-    :class:`Block` and :class:`Skipped` is given. Raises :class:`AofFormatError`.
+    ``start``: its beginning, or the place of a command; ``stop``: such a place, or its end. ``database``: of the keys at
+    ``start``. ``takes``: whether a key of a database is wanted at all. Nothing but :class:`Block` and :class:`Skipped` is
+    given. Raises :class:`AofFormatError`.
     """
 
     def __init__(
         self,
         fd: int,
         start: int,
+        stop: int,
         end: int,
         *,
         where: str,
@@ -68,6 +70,7 @@ class RdbFrames:
     ) -> None:
         self._fd = fd
         self._start = start
+        self._stop = stop
         self._end = end
         self._where = where
         self._version = preamble.version
@@ -94,6 +97,8 @@ class RdbFrames:
         reached = self._start
         for record in rdb:
             place = reached
+            if place >= self._stop:
+                break
             if not isinstance(record, Entry):
                 for command in self._of_no_entry(record):
                     block.add(command, encode(command), place)
@@ -124,7 +129,7 @@ class RdbFrames:
             if block.size >= most:
                 yield block.until(reached)
                 block = _Pending(reached, record.database)
-        yield block.until(self._end)
+        yield block.until(self._stop)
 
     def _at_once(self, entry: Entry, raw: bytes | None) -> tuple[Command, bytes] | None:
         """The one command that makes a key, and the same as bytes; None where it takes others, or is long."""

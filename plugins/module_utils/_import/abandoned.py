@@ -20,13 +20,13 @@ import threading
 _STANDARD_OUTPUT = 1
 
 
-def end_when_abandoned() -> None:
-    """From now on this process ends (SIGTERM) when the reader of its standard output goes. A file has none, and never goes."""
-    threading.Thread(target=_watch, daemon=True).start()
+def end_when_abandoned(fd: int = _STANDARD_OUTPUT) -> None:
+    """From now on this process ends (SIGTERM) when who is at the other end goes. A file has nobody there, who never goes."""
+    threading.Thread(target=_watch, args=(fd,), daemon=True).start()
 
 
-def _watch() -> None:
+def _watch(fd: int) -> None:
     poll = select.poll()
-    poll.register(_STANDARD_OUTPUT, 0)  # nothing but what is always told: that the other end is closed
+    poll.register(fd, 0)  # nothing but what is always told: that the other end is closed
     if poll.poll():
         os.kill(os.getpid(), signal.SIGTERM)

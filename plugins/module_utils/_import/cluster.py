@@ -175,21 +175,30 @@ class Cluster:
 
     @contextlib.contextmanager
     def link(self, session: Session) -> t.Iterator[ClusterPipe]:
-        with contextlib.closing(self), contextlib.ExitStack() as clients:
-            name = session.checkpoint.id
+        name = session.checkpoint.id
+        with contextlib.closing(self):
             for node in self._wire.slots.masters:
                 end_predecessors(self._wire.slots.endpoint_of(node), name, timeout=self._timeout)
-            session.go_on_from(self.checkpoints().get(session.checkpoint.id))
+            session.go_on_from(self.checkpoints().get(name))
             self.applied = self._positions(session.checkpoint) if session.checkpoint.zone else {}
-            slots = self._wire.slots
-            self._first_slots = slots.first_slots
-            pace = paced(session.options.rate_limit)
-            window = session.window_bytes // len(slots.masters)
+            self._first_slots = self._wire.slots.first_slots
+        with self.lane(session) as pipe:
+            yield pipe
+
+    def another(self) -> Cluster:
+        return Cluster(self.endpoint, self._timeout, proxied=self.one_at_a_time)
+
+    @contextlib.contextmanager
+    def lane(self, session: Session) -> t.Iterator[ClusterPipe]:
+        slots = self._wire.slots
+        pace = paced(session.options.rate_limit)
+        window = session.window_bytes // len(slots.masters)
+        with contextlib.closing(self), contextlib.ExitStack() as clients:
 
             def open_pipe(node: Node) -> Pipe[t.Any]:
                 client: redis.Redis = connect(slots.endpoint_of(node), timeout=self._timeout)
                 clients.callback(client.close)
-                name_connection(client, name)
+                name_connection(client, session.checkpoint.id)
                 return Pipe(connected_socket(client), window=window, timeout=self._timeout, pace=pace)
 
             yield ClusterPipe(slots, open_pipe)
@@ -199,7 +208,7 @@ class Cluster:
         replies = self._asked(range(SLOTS), lambda key: (b"HGET", key, field))
         return {slot: int(reply) for slot, reply in enumerate(replies) if isinstance(reply, bytes)}
 
-    def select(self, session: Session, link: ClusterPipe) -> None:
+    def select(self, session: Session, link: ClusterPipe, database: int) -> None:
         """There is database 0 only."""
 
     def record(self, checkpoint: Checkpoint) -> CheckpointRequest:

@@ -76,6 +76,12 @@ class ErrorLog:
         if refused:
             self.refused[error.position] = error
 
+    def extend(self, following: ErrorLog) -> None:
+        """Add what was met behind all that is here."""
+        self.count += following.count
+        self.samples = (self.samples + following.samples)[:MAX_SAMPLES]
+        self.refused.update(following.refused)
+
     def before(self, position: int) -> int:
         """How many of them are about commands before a position. One that is known already may be further on."""
         return self.count - sum(place >= position for place in self.refused)

@@ -45,6 +45,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.session impo
 from ansible_collections.redisops.tair.plugins.module_utils._import.standalone import Standalone
 from ansible_collections.redisops.tair.plugins.module_utils._import.survey import survey
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import Link, Topology
+from ansible_collections.redisops.tair.plugins.module_utils._import.workers import are_worth_it, send_by_workers
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, LoginRefusedError, ServerFacts
 from ansible_collections.redisops.tair.plugins.module_utils._target import topology_of
 
@@ -236,15 +237,19 @@ def _stream(session: Session, link: Link) -> int | None:
             continue
         if part.begins_anew and start == part.position and session.checkpoint.db:
             session.checkpoint = session.checkpoint.at(session.checkpoint.position, db=0)
-            session.topology.select(session, link)
+            session.topology.select(session, link, 0)
         database = session.checkpoint.db
         until = _Until(session.frames(part, start, end, database), session.options.until)
         rewritten = None
         if part.rewritten and part.preamble is None:
             rewritten = WhileRewritten(until, -1 if start == part.position else database)
-        send = send_plain if part.rewritten else session.topology.send_in_order
+        frames = rewritten or until
         try:
-            send(session, link, part, session.selected(part, rewritten or until, database))
+            if part.rewritten and are_worth_it(session, part):
+                send_by_workers(session, link, part, frames)
+            else:
+                send = send_plain if part.rewritten else session.topology.send_in_order
+                send(session, link, part, session.selected(part, frames, database))
         except AofFormatError as exc:
             exc.changed = session.state()
             raise

@@ -8,8 +8,7 @@
 
 Every key stands once there, its commands together, so the order of keys does not matter and most commands may run
 twice: runs of ``SET key value`` travel as ``MSET``, everything else as the raw bytes of the file, nothing in a
-transaction. A checkpoint names a position where a key begins and before which every reply has come back well; at most
-``zone`` bytes after it have been sent. A later run goes on from there, with a ``DEL`` before what must not run twice.
+transaction. A later run goes on from the last checkpoint, with a ``DEL`` before what must not run twice.
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_pipe
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import FileRange
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Rewind, Session
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import CheckpointRequest, Link
+from ansible_collections.redisops.tair.plugins.module_utils._import.zone import Zone
 from ansible_collections.redisops.tair.plugins.module_utils._replies import meaning
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, ErrorReply, encode
 
@@ -54,113 +54,83 @@ _KEY_FIRST = frozenset((*_IDEMPOTENT, b"RPUSH", b"XADD", b"PEXPIREAT"))
 
 def send_plain(session: Session, pipe: Link, part: Part, frames: t.Iterable[Frame]) -> None:
     """Send what ``frames`` give of a rewritten part and wait until all of it is confirmed."""
-    _PlainSender(session, pipe).send(part, frames)
+    _PlainSender(session, pipe, part).send(frames)
 
 
 class _PlainSender:
-    def __init__(self, session: Session, pipe: Link) -> None:
+    def __init__(self, session: Session, pipe: Link, part: Part) -> None:
         self._session = session
         self._pipe = pipe
-        # A quarter of what may be under way between two checkpoints; a zone that leaves room for both.
-        self._every = session.window_bytes // 4
-        self._zone = 2 * (session.window_bytes + self._every)
-        # The furthest place where a key begins and before which all is well; and the last one written down, of which
-        # it may not be known yet whether the target has it or still the one before.
-        self._reached = self._written = session.checkpoint
-        # Nothing after this position has been sent, be it by an earlier run; and the checksum of all before it.
-        self._covered, self._crc = session.checkpoint.covered, session.checkpoint.crc
+        self._part = part
+        self._zone = Zone(session, pipe, part)
         self._database = session.checkpoint.db
 
-    def send(self, part: Part, frames: t.Iterable[Frame]) -> None:
-        session, pipe = self._session, self._pipe
+    def send(self, frames: t.Iterable[Frame]) -> None:
+        session, pipe, zone = self._session, self._pipe, self._zone
         begun_at = session.checkpoint
-        end = part.position + part.size
         cursor = Cursor(begun_at.position, begun_at.db)
         batches = plain_batches(
-            part,
+            self._part,
             frames,
             cursor,
-            careful_until=self._covered,
+            careful_until=zone.careful_until,
             gather=lambda: session.gather,
             routed=session.topology.routed,
         )
         for batch in batches:
-            while batch.end > session.checkpoint.covered:
+            while not zone.holds(batch.end):
                 if pipe.idle:
-                    # The zone grows with a key that is larger than it: a place inside of a key is no use.
-                    self._write(
-                        min(max(self._reached.position + self._zone, 2 * batch.end - self._reached.position), end)
-                    )
+                    zone.extend(batch.end)
                 pipe.wait()
                 self._confirm()
             pipe.submit(batch)
             self._confirm()
-            if self._reached.position - self._written.position >= self._every and self._written is session.checkpoint:
-                self._write(min(self._reached.position + self._zone, end))
-        while not pipe.idle:
-            pipe.wait()
-            self._confirm()
+            zone.keep_up()
+        self._drain()
         if cursor.position > begun_at.position:
-            self._reached = session.checkpoint.at(
-                cursor.position,
-                db=cursor.database,
-                commands=session.outcome.commands,
-                errors=session.outcome.errors.before(cursor.position),
-            )
-            if cursor.position < self._covered:
-                # The rewritten part ends before it was thought to: nothing after it has been sent.
-                self._covered, self._crc = cursor.position, session.aof.checksum(cursor.position)
-            self._write(cursor.position)
-            while not pipe.idle:
-                pipe.wait()
-                self._confirm()
+            zone.close(cursor.position, cursor.database)
+            self._drain()
 
-    def _write(self, covered: int) -> None:
-        """Write down how far it is, before anything past ``covered`` is sent; never less than was covered before."""
-        covered = max(covered, self._covered)
-        self._crc = self._session.aof.checksum(covered, self._covered, self._crc)
-        self._covered = covered
-        position = self._reached.position
-        self._written = self._reached.at(position, zone=covered - position, crc=self._crc)
-        self._pipe.submit(self._session.topology.record(self._written))
+    def _drain(self) -> None:
+        while not self._pipe.idle:
+            self._pipe.wait()
+            self._confirm()
 
     def _confirm(self) -> None:
         """Take in what the target has answered."""
         session = self._session
         for done in self._pipe.finished():
             if isinstance(done, CheckpointRequest):
-                session.checkpoint = session.confirmed(done)
+                self._zone.confirm(done)
             elif isinstance(done, Batch):
                 if done.starts_key:
-                    self._reached = session.checkpoint.at(
-                        done.start,
-                        db=self._database,
-                        commands=session.outcome.commands,
-                        errors=session.outcome.errors.before(done.start),
-                    )
+                    self._zone.reach(done.start, self._database)
                 session.outcome.changed = True
-                if ErrorReply in map(type, done.replies):
-                    self._record_errors(done)
+                record_errors(session, done)
                 self._database = done.database
                 session.confirm(done)
 
-    def _record_errors(self, batch: Batch) -> None:
-        commands = list(self._session.commands_of(batch))
-        for number, reply in enumerate(batch.replies[: batch.gathered]):
-            if isinstance(reply, ErrorReply):
-                if (row := meaning(str(reply))) and row.about != "command":
-                    gathered = [found for found in commands if is_plain_set(found.command)]
-                    self._session.add_error(gathered[number * MSET_PAIRS], reply)
-                # An MSET is refused as a whole. Go back and send each SET by itself: that tells which key it is about,
-                # and a user who may SET but not MSET gets on.
-                self._session.gather = False
-                raise Rewind
-        if batch.gathered:
-            commands = [found for found in commands if not is_plain_set(found.command)]
-        answers = batch.answers or range(-batch.gathered, len(batch.replies) - batch.gathered)
-        for reply, answered in zip(batch.replies, answers):
-            if isinstance(reply, ErrorReply) and answered is not None:
-                self._session.add_error(commands[answered], reply)
+
+def record_errors(session: Session, batch: Batch) -> None:
+    """Count the errors among the replies to a batch. Raises what :meth:`Session.add_error` does, and :class:`Rewind`."""
+    if ErrorReply not in map(type, batch.replies):
+        return
+    commands = list(session.commands_of(batch))
+    for number, reply in enumerate(batch.replies[: batch.gathered]):
+        if isinstance(reply, ErrorReply):
+            if (row := meaning(str(reply))) and row.about != "command":
+                gathered = [found for found in commands if is_plain_set(found.command)]
+                session.add_error(gathered[number * MSET_PAIRS], reply)
+            # An MSET is refused as a whole. Go back and send each SET by itself: that tells which key it is about,
+            # and a user who may SET but not MSET gets on.
+            session.gather = False
+            raise Rewind
+    if batch.gathered:
+        commands = [found for found in commands if not is_plain_set(found.command)]
+    answers = batch.answers or range(-batch.gathered, len(batch.replies) - batch.gathered)
+    for reply, answered in zip(batch.replies, answers):
+        if isinstance(reply, ErrorReply) and answered is not None:
+            session.add_error(commands[answered], reply)
 
 
 def plain_batches(
@@ -186,7 +156,7 @@ def plain_batches(
                 cursor.database = frame.database
             continue
         for piece in [frame] if isinstance(frame, LargeCommand) else _split_at_select(frame):
-            first, last = _keys_at_ends(piece)
+            first, last = keys_at_ends(piece)
             start = part.position_of(piece.start)
             starts_key = first is None or first != cursor.key
             careful = careful and not (starts_key and start >= careful_until)
@@ -208,7 +178,7 @@ def plain_batches(
             yield batch
 
 
-def _keys_at_ends(piece: Block | LargeCommand) -> tuple[bytes | None, bytes | None]:
+def keys_at_ends(piece: Block | LargeCommand) -> tuple[bytes | None, bytes | None]:
     if isinstance(piece, LargeCommand):
         return piece.key, piece.key
     return first_key(piece.commands[0]), first_key(piece.commands[-1])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 import typing as t
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import first_key
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
@@ -72,6 +72,8 @@ class Options:
     """Of a source that is a master of a cluster: its own, so that what other masters import is not in the way."""
     topology: str = "auto"
     """``auto``, ``standalone``, ``cluster`` or ``proxy``."""
+    workers: int = 1
+    """Processes that send what a rewrite wrote."""
     timeout: float = 60.0
     """For one reply, and for how long a target that can't be reached is tried again."""
 
@@ -104,6 +106,12 @@ class Outcome:
     """Of the import, by which a later call can go on with it."""
     elapsed: float = 0.0
     changed: bool = False
+
+    def add(self, share: Outcome) -> None:
+        """Count what a worker did of it, which follows what is counted already."""
+        self.commands += share.commands
+        self.errors.extend(share.errors)
+        self.databases |= share.databases
 
 
 @dataclass(frozen=True)
@@ -190,10 +198,24 @@ class Session:
         databases = self.options.selection.databases
         if databases.takes(batch.database):
             self.outcome.databases.add(databases.target(batch.database))
+        self.tell(batch.end)
+
+    def tell(self, position: int) -> None:
+        """Tell how far it is."""
         now = time.monotonic()
         if now - self._reported >= _REPORT_EVERY:
             self._reported = now
-            self._report(Progress(batch.end, self.aof.size, self.outcome.commands, self.outcome.errors.count))
+            self._report(Progress(position, self.aof.size, self.outcome.commands, self.outcome.errors.count))
+
+    def take_share(self, workers: int) -> None:
+        """In a process of its own: from now on this is the session of one of so many workers."""
+        self.topology = self.topology.another()
+        self.window_bytes //= workers
+        # What is counted here is only the share: of how many errors are too many the others know more.
+        self.options = replace(self.options, max_errors=0, rate_limit=-(-self.options.rate_limit // workers))
+        self.outcome = Outcome()
+        self.compat.rewritten, self.compat.dropped = Counter(), Counter()
+        self._report = lambda _progress: None
 
     def crc_at(self, position: int) -> int:
         """Checksum of everything before a position."""
@@ -210,6 +232,7 @@ class Session:
             part.fd,
             offset,
             stop,
+            part.end,
             where=str(part.path),
             preamble=part.preamble,
             database=database,
@@ -281,6 +304,12 @@ class Session:
         sizes = [len(raw) for raw in encoded]
         return Block(block.start, block.end, b"".join(encoded), commands, sizes, places, block.database)
 
+    def compat_counted(self, position: int, share: Outcome) -> None:
+        """Take over what a worker has counted as rewritten or dropped before a position."""
+        self._adapted_until = max(self._adapted_until, position)
+        self.compat.rewritten += share.adapted
+        self.compat.dropped += share.dropped
+
     def _wanted(self, found: Found, select: t.Callable[[Command, int], Command | None]) -> Command | None:
         try:
             return select(found.command, found.database)
@@ -324,10 +353,14 @@ class Session:
         log.add(error, refused=refused)
         if self.options.stop_at_error or error.about == "server":
             raise self.failed(f"{self.endpoint} refused a command: {error}", todo=error.todo)
-        if self.options.max_errors and log.count > self.options.max_errors:
+        self.stop_at_too_many(error)
+
+    def stop_at_too_many(self, last: CommandError) -> None:
+        """Raise where more commands have been refused than may be."""
+        if self.options.max_errors and self.outcome.errors.count > self.options.max_errors:
             raise self.failed(
-                f"{self.endpoint} refused more than {self.options.max_errors} commands, the last: {error}",
-                todo=error.todo,
+                f"{self.endpoint} refused more than {self.options.max_errors} commands, the last: {last}",
+                todo=last.todo,
             )
 
     def confirmed(self, request: CheckpointRequest) -> Checkpoint:

@@ -54,6 +54,7 @@ class Standalone:
         self.endpoint = endpoint
         self._timeout = timeout
         self._connected: redis.Redis | None = None
+        self._names_connections = True
 
     @property
     def _client(self) -> redis.Redis:
@@ -111,26 +112,37 @@ class Standalone:
 
     @contextlib.contextmanager
     def link(self, session: Session) -> t.Iterator[Pipe[Request]]:
+        name = session.checkpoint.id
+        self._names_connections = end_predecessors(self.endpoint, name, timeout=self._timeout)
         with contextlib.closing(self):
-            name = session.checkpoint.id
-            if end_predecessors(self.endpoint, name, timeout=self._timeout):
-                name_connection(self._client, name)
-            session.go_on_from(self.checkpoints().get(session.checkpoint.id))
-            pipe: Pipe[Request] = Pipe(
-                connected_socket(self._client),
+            session.go_on_from(self.checkpoints().get(name))
+        with self.lane(session) as pipe:
+            self.select(session, pipe, session.checkpoint.db)
+            yield pipe
+
+    def another(self) -> Standalone:
+        other = Standalone(self.endpoint, self._timeout)
+        other._names_connections = self._names_connections
+        return other
+
+    @contextlib.contextmanager
+    def lane(self, session: Session) -> t.Iterator[Pipe[Request]]:
+        with contextlib.closing(connect(self.endpoint, timeout=self._timeout)) as client:
+            if self._names_connections:
+                name_connection(client, session.checkpoint.id)
+            yield Pipe(
+                connected_socket(client),
                 window=session.window_bytes,
                 timeout=self._timeout,
                 pace=paced(session.options.rate_limit),
             )
-            self.select(session, pipe)
-            yield pipe
 
     @staticmethod
-    def select(session: Session, pipe: Pipe[Request]) -> None:
-        """Select what the source had selected at the checkpoint, if that is imported at all."""
+    def select(session: Session, pipe: Pipe[Request], database: int) -> None:
+        """Select it if that is imported at all."""
         databases = session.options.selection.databases
-        if databases.takes(session.checkpoint.db):
-            command = encode([b"SELECT", b"%d" % databases.target(session.checkpoint.db)])
+        if databases.takes(database):
+            command = encode([b"SELECT", b"%d" % databases.target(database)])
             pipe.submit(Request([command], len(command), 1))
 
     def record(self, checkpoint: Checkpoint) -> CheckpointRequest:

@@ -83,8 +83,14 @@ class Topology(t.Protocol):
     def link(self, session: Session) -> t.ContextManager[Link]:
         """A new pipeline, with the session at the place that the checkpoint in the target names."""
 
-    def select(self, session: Session, link: t.Any) -> None:
-        """Select the database that the source had selected at the checkpoint, where there is such a thing."""
+    def another(self) -> Topology:
+        """The same target without any connection, for a process of its own."""
+
+    def lane(self, session: Session) -> t.ContextManager[Link]:
+        """One more pipeline beside the link of the import."""
+
+    def select(self, session: Session, link: t.Any, database: int) -> None:
+        """Select what is a certain database of the source, where there is such a thing."""
 
     def record(self, checkpoint: Checkpoint) -> CheckpointRequest:
         """What writes a checkpoint down."""
