@@ -22,6 +22,7 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._destination import 
 from ansible_collections.redisops.tair.plugins.plugin_utils._fetch import Fetch
 from ansible_collections.redisops.tair.plugins.plugin_utils._module_action import ModuleAction
 from ansible_collections.redisops.tair.plugins.plugin_utils._task_host import connector, host_of_task, is_ssh
+from ansible_collections.redisops.tair.plugins.plugin_utils._timed import timed
 from ansible_collections.redisops.tair.plugins.plugin_utils._tunnel import tunnelled
 
 display = Display()
@@ -32,6 +33,7 @@ _RETRIES = 5
 class ActionModule(ModuleAction):
     _supports_check_mode = False
 
+    @timed
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         variables = task_vars or {}
         if not self._task.args.get("dest"):

@@ -15,6 +15,7 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._destination import 
 from ansible_collections.redisops.tair.plugins.plugin_utils._fetch import Fetch
 from ansible_collections.redisops.tair.plugins.plugin_utils._progress import Progress, wanted
 from ansible_collections.redisops.tair.plugins.plugin_utils._task_host import host_of_task
+from ansible_collections.redisops.tair.plugins.plugin_utils._timed import timed
 from ansible_collections.redisops.tair.plugins.plugin_utils._unpack import packers
 
 display = Display()
@@ -25,6 +26,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_async = False
     TRANSFERS_FILES = False
 
+    @timed
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         variables = task_vars or {}
         result: dict[str, t.Any] = super().run(tmp, variables)

@@ -21,6 +21,7 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._import_progress imp
 from ansible_collections.redisops.tair.plugins.plugin_utils._module_action import ModuleAction
 from ansible_collections.redisops.tair.plugins.plugin_utils._progress import wanted
 from ansible_collections.redisops.tair.plugins.plugin_utils._task_host import connector, is_ssh
+from ansible_collections.redisops.tair.plugins.plugin_utils._timed import timed
 
 display = Display()
 
@@ -28,6 +29,8 @@ _SILENCE = 20.0  # seconds without a byte after which the connection for the lin
 
 
 class ActionModule(ModuleAction):
+    run = timed(ModuleAction.run)
+
     def run_module(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         label = f"{variables.get('inventory_hostname', '')} | aof_import"
         reader = self._reader(label) if self._shows_progress(variables) else None

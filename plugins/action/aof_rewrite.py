@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from ansible_collections.redisops.tair.plugins.plugin_utils._module_action import ModuleAction
+from ansible_collections.redisops.tair.plugins.plugin_utils._timed import timed
 
 
 class ActionModule(ModuleAction):
-    pass
+    run = timed(ModuleAction.run)

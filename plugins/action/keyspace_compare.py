@@ -17,6 +17,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import TairE
 from ansible_collections.redisops.tair.plugins.plugin_utils._control_node import on_control_node
 from ansible_collections.redisops.tair.plugins.plugin_utils._module_action import ModuleAction
 from ansible_collections.redisops.tair.plugins.plugin_utils._task_host import connector, is_ssh
+from ansible_collections.redisops.tair.plugins.plugin_utils._timed import timed
 from ansible_collections.redisops.tair.plugins.plugin_utils._tunnel import tunnelled
 
 _SILENCE = 60.0
@@ -25,6 +26,7 @@ _SILENCE = 60.0
 class ActionModule(ModuleAction):
     _supports_async = False
 
+    @timed
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         variables, source = task_vars or {}, self._task.args.get("source")
         if self._task.delegate_to or not is_ssh(self) or not isinstance(source, Mapping):

@@ -384,6 +384,16 @@ elapsed:
   returned: success
   type: float
   sample: 4.31
+started:
+  description: When the task began, UTC, by the clock of the control node.
+  returned: always
+  type: str
+  sample: "2026-11-26T02:00:00.000000Z"
+ended:
+  description: When it ended.
+  returned: always
+  type: str
+  sample: "2026-11-26T02:00:04.310000Z"
 """
 
 import typing as t

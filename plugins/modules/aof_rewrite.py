@@ -133,6 +133,16 @@ proof:
   returned: success
   type: str
   sample: manifest
+started:
+  description: When the task began, UTC, by the clock of the control node.
+  returned: always
+  type: str
+  sample: "2026-11-26T02:00:00.000000Z"
+ended:
+  description: When it ended.
+  returned: always
+  type: str
+  sample: "2026-11-26T02:00:04.310000Z"
 """
 
 from ansible.module_utils.basic import AnsibleModule

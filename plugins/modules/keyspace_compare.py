@@ -330,6 +330,16 @@ elapsed:
   returned: when the comparison was made
   type: float
   sample: 1.472
+started:
+  description: When the task began, UTC, by the clock of the control node.
+  returned: always
+  type: str
+  sample: "2026-11-26T02:00:00.000000Z"
+ended:
+  description: When it ended.
+  returned: always
+  type: str
+  sample: "2026-11-26T02:00:04.310000Z"
 """
 
 from dataclasses import asdict

@@ -4,7 +4,7 @@
 
 # Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What the hosts' reports say of a migration of many: by host, how it ended and how long each phase took."""
+"""What the hosts' reports say of a migration of many: by host, how it ended and when each phase was."""
 
 from __future__ import annotations
 
@@ -13,11 +13,26 @@ import json
 import pathlib
 import typing as t
 
-#: The phases that the reports have a duration of, in the order in which they happen.
-PHASES = ("rewrite", "transfer", "import", "compare")
+from ansible_collections.redisops.tair.plugins.plugin_utils._timed import seconds
+
+#: The timed phases, in the order in which they happen, and the tasks of the role that each of them is.
+PHASES = {"rewrite": "rewrite", "transfer": "transfer", "import": "import", "catch_up": "import", "compare": "verify"}
 DONE = ("migrated", "already migrated")
 
 Report = t.Mapping[str, t.Any]
+
+
+class Phase(t.NamedTuple):
+    """``start`` and ``end``: seconds since the epoch."""
+
+    name: str
+    start: float
+    end: float
+    failed: bool
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,14 +47,14 @@ class Host:
         return self.outcome in DONE
 
     @property
-    def phases(self) -> dict[str, float]:
-        """Seconds by phase, of those that came to their end."""
-        found = {name: (self.report.get(name) or {}).get("elapsed") for name in PHASES}
-        return {name: float(seconds) for name, seconds in found.items() if seconds is not None}
+    def phases(self) -> list[Phase]:
+        """Those that were begun."""
+        return _phases(self.report)
 
     @property
     def seconds(self) -> float:
-        return sum(self.phases.values())
+        """From the beginning of its first phase to the end of its last."""
+        return self.phases[-1].end - self.phases[0].start if self.phases else 0.0
 
     @property
     def keys(self) -> int:
@@ -58,6 +73,7 @@ def _host(name: str, path: pathlib.Path, ending: t.Mapping[str, t.Any] | None) -
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         told, when = str(report["message"]).strip(), report.get("time")
+        _phases(report)
     except FileNotFoundError:
         report, told, when = {}, "", None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -66,3 +82,16 @@ def _host(name: str, path: pathlib.Path, ending: t.Mapping[str, t.Any] | None) -
         return Host(name, str(ending["outcome"]), str(ending["message"]).strip(), report)
     before = f" A run before, at {when}, said: {told}" if told else ""
     return Host(name, "no report", f"This run has not brought it to an end: not begun, or interrupted.{before}", {})
+
+
+def _phases(report: Report) -> list[Phase]:
+    """Raises what a report does that the role has not written: :class:`ValueError`, :class:`KeyError`, :class:`TypeError`."""
+    found = [
+        Phase(name, seconds(report[name]["started"]), seconds(report[name]["ended"]), failed=False)
+        for name in PHASES
+        if "started" in (report.get(name) or {})
+    ]
+    task = str((report.get("failure") or {}).get("task") or "")
+    if found and task.startswith(PHASES[found[-1].name]):
+        found[-1] = found[-1]._replace(failed=True)
+    return found

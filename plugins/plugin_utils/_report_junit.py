@@ -21,9 +21,12 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def junit(hosts: t.Sequence[Host]) -> str:
     suite = ET.Element("testsuite", name="redisops.tair.aof_migrate")
     for host in hosts:
-        for phase, seconds in host.phases.items():
-            case = _case(suite, host, phase, seconds)
-            if phase == "compare" and host.of("compare", "equal") is False and not host.done:
+        for phase in host.phases:
+            differs = phase.name == "compare" and host.of("compare", "equal") is False and not host.done
+            if phase.failed and not differs:
+                continue  # told by the case below
+            case = _case(suite, host, phase.name, phase.seconds)
+            if differs:
                 ET.SubElement(case, "failure", message=_clean(host.of("compare", "summary") or "different"))
         # The outcome is a case of its own: a failure need not lie in a phase that has been timed.
         case = _case(suite, host, "migration", 0)

@@ -9,15 +9,18 @@
 from __future__ import annotations
 
 import html
+import math
 import typing as t
+from datetime import datetime, timezone
 
 from ansible_collections.redisops.tair.plugins.plugin_utils._report import PHASES, Host
 
 _STYLE = """
 :root{color-scheme:light dark;--text:#1b1f24;--soft:#57606a;--page:#fff;--line:#d0d7de;--good:#116329;--bad:#a40e26;
---rewrite:#0550ae;--transfer:#8250df;--import:#116329;--compare:#953800}
+--rewrite:#0550ae;--transfer:#8250df;--import:#116329;--catchup:#0e7490;--compare:#953800}
 @media (prefers-color-scheme:dark){:root{--text:#e6edf3;--soft:#9da7b3;--page:#0d1117;--line:#3d444d;--good:#56d364;
---bad:#ff9492;--rewrite:#79c0ff;--transfer:#d2a8ff;--import:#56d364;--compare:#ffa657}}
+--bad:#ff9492;--rewrite:#79c0ff;--transfer:#d2a8ff;--import:#56d364;
+--catchup:#22d3ee;--compare:#ffa657}}
 *{box-sizing:border-box}body{margin:0 auto;max-width:80rem;padding:1.5rem 1rem;background:var(--page);color:var(--text);
 font:1rem/1.5 system-ui,sans-serif}h1{font-size:1.6rem;margin:0 0 1rem}h2{font-size:1.2rem;margin:2rem 0 .5rem}
 dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.75rem;margin:0}
@@ -28,13 +31,19 @@ th,td{border-bottom:1px solid var(--line);padding:.4rem .6rem;text-align:left;wh
 .n{text-align:right;font-variant-numeric:tabular-nums}.good{color:var(--good)}.bad{color:var(--bad)}
 li{overflow-wrap:anywhere;margin:.4rem 0}td.c{white-space:normal;min-width:14rem}
 svg{min-width:44rem;width:100%;height:auto}svg text{fill:var(--text);font-size:12px}
-.rewrite{fill:var(--rewrite)}.transfer{fill:var(--transfer)}.import{fill:var(--import)}.compare{fill:var(--compare)}
+svg text.soft{fill:var(--soft)}.grid{stroke:var(--line)}
+.rewrite{fill:var(--rewrite)}.transfer{fill:var(--transfer)}.import{fill:var(--import)}
+.catch_up{fill:var(--catchup)}.compare{fill:var(--compare)}
 @media print{rect{print-color-adjust:exact;-webkit-print-color-adjust:exact}body{max-width:none;padding:0}
 .wide{overflow:visible}th,td{white-space:normal}tr,svg{break-inside:avoid}}
 """
 _HEADINGS = ("Host", "Status", "Keys", "Bytes", "Rate", "Errors", "Comparison", "Writers stopped", "Reported")
 _NUMBERS = range(2, 6)
-_LEFT, _WIDTH, _ROW = 180, 720, 26
+#: Of the timeline, in its own units.
+_LEFT, _WIDTH, _RIGHT, _ROW = 180, 640, 100, 26
+_NAMES = {phase: phase.replace("_", "-") for phase in PHASES}
+#: Seconds between two lines of its axis.
+_STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400, 604800)
 
 
 def page(hosts: t.Sequence[Host]) -> str:
@@ -60,7 +69,7 @@ def _summary(hosts: t.Sequence[Host]) -> str:
         "No report": outcomes.count("no report"),
         "Keys of the done": f"{sum(host.keys for host in hosts if host.done):,}",
         "Bytes imported": _size(sum(host.of("import", "bytes") or 0 for host in hosts)),
-        "Slowest host": f"{slowest.name}, {slowest.seconds:.1f} s" if slowest and slowest.phases else "-",
+        "Slowest host": f"{slowest.name}, {_duration(slowest.seconds)}" if slowest and slowest.phases else "-",
         "Longest stop of writers": f"{max(downtimes)} s" if downtimes else "not measured",
     }
     return "<dl>" + "".join(f"<div><dt>{_e(k)}</dt><dd>{_e(v)}</dd></div>" for k, v in facts.items()) + "</dl>"
@@ -76,7 +85,7 @@ def _table(hosts: t.Sequence[Host]) -> str:
 
 
 def _row(host: Host) -> str:
-    size, seconds = host.of("import", "bytes"), host.phases.get("import")
+    size, seconds = host.of("import", "bytes"), host.of("import", "elapsed")
     downtime = host.of("catch_up", "downtime")
     cells = (
         f"{host.keys:,}" if host.report else "-",
@@ -93,35 +102,71 @@ def _row(host: Host) -> str:
 
 
 def _timeline(hosts: t.Sequence[Host]) -> str:
-    longest = max((host.seconds for host in hosts), default=0)
-    if not longest:
+    """Of the hosts that this run has moved or failed to move: what others have on record is of an earlier one."""
+    timed = [host for host in hosts if host.outcome in ("migrated", "failed") and host.phases]
+    if not timed:
         return "<p>No phase was timed.</p>"
-    parts = []
-    for at, phase in enumerate(PHASES):
-        x = float(_LEFT + at * 110)
-        parts.append(
-            f'<rect class="{phase}" x="{x}" y="4" width="12" height="12"/><text x="{x + 18}" y="15">{phase}</text>'
-        )
-    for at, host in enumerate(hosts, 1):
-        y, x = at * _ROW, float(_LEFT)
+    begin = min(host.phases[0].start for host in timed)
+    span = max(max(host.phases[-1].end for host in timed) - begin, 0.001)
+    parts = [_legend(), _axis(begin, span, len(timed))]
+    for at, host in enumerate(timed, 2):
+        y, end = at * _ROW, host.phases[-1].end
         name = host.name if len(host.name) <= 26 else host.name[:23] + "..."
         parts.append(f'<text x="0" y="{y + 14}">{_e(name)}</text>')
-        for phase, seconds in host.phases.items():
-            width = seconds / longest * (_WIDTH - 60)
+        for phase in host.phases:
+            told = f"{host.name}: {_NAMES[phase.name]}, {phase.seconds:.1f} s from {_clock(phase.start)}"
+            x, width = _x(phase.start, begin, span), phase.seconds / span * _WIDTH
             parts.append(
-                f'<rect class="{phase}" x="{x:.1f}" y="{y + 2}" width="{width:.1f}" height="16">'
-                f"<title>{_e(host.name)}: {phase}, {seconds:.1f} s</title></rect>"
+                f'<rect class="{phase.name}" x="{x:.1f}" y="{y + 2}" width="{max(width, 1):.1f}" height="16">'
+                f"<title>{_e(told)}{', failed' if phase.failed else ''}</title></rect>"
             )
-            x += width
-        parts.append(
-            f'<text x="{x + 6:.1f}" y="{y + 14}">{f"{host.seconds:.1f} s" if host.phases else "not timed"}</text>'
-        )
+        mark = "\u2716 " if host.phases[-1].failed else ""
+        parts.append(f'<text x="{_x(end, begin, span) + 6:.1f}" y="{y + 14}">{mark}{_duration(host.seconds)}</text>')
+    width, height = _LEFT + _WIDTH + _RIGHT, (len(timed) + 2) * _ROW
     return (
-        "<p>How long each phase took, one after the other; the time between them is not measured.</p>"
+        f"<p>From {_clock(begin)} to {_clock(begin + span)} UTC by the clock of the control node, {_duration(span)} in all.</p>"
         '<div class="wide" tabindex="0" role="region" aria-label="Phases">'
-        f'<svg role="img" aria-label="Seconds by host and phase" viewBox="0 0 {_LEFT + _WIDTH} {(len(hosts) + 1) * _ROW}">'
+        f'<svg role="img" aria-label="When each phase of each host was" viewBox="0 0 {width} {height}">'
         f"{''.join(parts)}</svg></div>"
     )
+
+
+def _legend() -> str:
+    parts = []
+    for at, (phase, name) in enumerate(_NAMES.items()):
+        x = _LEFT + at * 110
+        parts.append(
+            f'<rect class="{phase}" x="{x}" y="4" width="12" height="12"/><text x="{x + 18}" y="15">{name}</text>'
+        )
+    return "".join(parts)
+
+
+def _axis(begin: float, span: float, rows: int) -> str:
+    """A line every so many seconds, at most eight of them, each with its time."""
+    step = next((step for step in _STEPS if span / step <= 8), _STEPS[-1])
+    parts = []
+    for at in range(math.ceil(begin / step), int((begin + span) / step) + 1):
+        x = _x(at * step, begin, span)
+        parts.append(
+            f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{2 * _ROW - 4}" y2="{(rows + 2) * _ROW}"/>'
+            f'<text class="soft" x="{x:.1f}" y="{2 * _ROW - 8}" text-anchor="middle">{_clock(at * step)}</text>'
+        )
+    return "".join(parts)
+
+
+def _x(time: float, begin: float, span: float) -> float:
+    return _LEFT + (time - begin) / span * _WIDTH
+
+
+def _clock(time: float) -> str:
+    return datetime.fromtimestamp(time, timezone.utc).strftime("%H:%M:%S")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, left = divmod(round(seconds), 60)
+    return f"{minutes} min {left} s" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _told(host: Host) -> str:

@@ -80,7 +80,14 @@ def test_a_page_and_a_junit_file_tell_of_all_hosts_after_a_success(make_migratio
 
     assert run.returncode == 0, run.output
     suite = ET.parse(migration.artifacts / "report.xml").getroot()
-    assert [case.get("name") for case in suite] == ["rewrite", "transfer", "import", "compare", "migration"]
+    assert [case.get("name") for case in suite] == [
+        "rewrite",
+        "transfer",
+        "import",
+        "catch_up",
+        "compare",
+        "migration",
+    ]
     assert {case.get("classname") for case in suite} == {migration.HOST}
     assert (suite.get("failures"), suite.get("errors")) == ("0", "0")
     assert "\u2714 migrated" in (migration.artifacts / "report.html").read_text()

@@ -10,6 +10,7 @@ import pathlib
 import re
 import typing as t
 import xml.etree.ElementTree as ET
+from datetime import datetime, timedelta
 
 import pytest
 from ansible_collections.redisops.tair.plugins.plugin_utils._report import Host, read
@@ -18,6 +19,11 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._report_page import 
 from ansible_collections.redisops.tair.plugins.plugin_utils._report_run import endings
 
 NASTY = "<script>alert('&\")</script>"
+
+
+def times(start: float, end: float) -> dict[str, str]:
+    """Seconds after two o'clock, as the role reports them."""
+    return {"started": f"2026-01-01T02:00:{start:09.6f}Z", "ended": f"2026-01-01T02:00:{end:09.6f}Z"}
 
 
 class Elements(html.parser.HTMLParser):
@@ -45,13 +51,20 @@ def hosts(tmp_path: pathlib.Path) -> list[Host]:
         message="done",
         time="2026-01-01T00:00:00Z",
         source={"keyspace": {"0": 1200, "3": 34}},
-        rewrite={"elapsed": 1.5},
-        transfer={"elapsed": 0.5},
-        catch_up={"downtime": 0.25},
-        compare={"elapsed": 1, "summary": "equal"},
-        **{"import": {"elapsed": 2, "bytes": 4_000_000, "errors": 0}},
+        rewrite={**times(1, 2.5), "elapsed": 1.5},
+        transfer={**times(3, 3.5), "elapsed": 0.5},
+        catch_up={**times(6.5, 7), "downtime": 0.25},
+        compare={**times(7, 8), "elapsed": 1, "summary": "equal"},
+        **{"import": {**times(4, 6.5), "elapsed": 2, "bytes": 4_000_000, "errors": 0}},
     )
-    write("b", outcome="failed", message=NASTY + "\x00", failure={"task": "verify"}, rewrite={"elapsed": 1})
+    write(
+        "b",
+        outcome="failed",
+        message=NASTY + "\x00",
+        failure={"task": "import | Pipe the AOF into the target"},
+        rewrite={**times(2, 4), "elapsed": 1},
+        **{"import": times(5, 11)},
+    )
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "report.json").write_text('{"outcome": "migr')
     ended = {
@@ -68,22 +81,23 @@ def test_junit_has_a_case_a_host_and_phase_and_says_which_host_failed_and_which_
     suite = ET.fromstring(junit(hosts))
 
     cases = [(case.get("classname"), case.get("name")) for case in suite]
-    assert cases[:5] == [("a", name) for name in ("rewrite", "transfer", "import", "compare", "migration")]
-    assert cases[5:] == [("b", "rewrite"), ("b", "migration"), ("broken", "migration"), ("never", "migration")]
+    assert cases[:6] == [("a", name) for name in ("rewrite", "transfer", "import", "catch_up", "compare", "migration")]
+    assert cases[6:] == [("b", "rewrite"), ("b", "migration"), ("broken", "migration"), ("never", "migration")]
     assert {name: suite.get(name) for name in ("tests", "failures", "errors", "time")} == {
-        "tests": "9",
+        "tests": "10",
         "failures": "1",
         "errors": "2",
-        "time": "6.000",
+        "time": "16.000",
     }
     failure = suite.find("testcase/failure")
-    assert failure is not None and failure.get("message") == NASTY + "\ufffd" and failure.get("type") == "verify"
+    assert failure is not None and failure.get("message") == NASTY + "\ufffd"
+    assert failure.get("type") == "import | Pipe the AOF into the target"
 
 
 def test_what_an_earlier_run_has_left_is_no_success_of_this_one(hosts: list[Host], tmp_path: pathlib.Path) -> None:
     (stale,) = read(tmp_path, ["a"], {})
 
-    assert stale.outcome == "no report" and not stale.done and stale.phases == {}
+    assert stale.outcome == "no report" and not stale.done and stale.phases == []
     assert "A run before, at 2026-01-01T00:00:00Z, said: done" in stale.message
     assert ET.fromstring(junit([stale])).get("errors") == "1"
 
@@ -105,8 +119,10 @@ def test_a_run_begins_anew_and_gathers_its_own_hosts(tmp_path: pathlib.Path) -> 
 
 
 def test_a_comparison_that_found_differences_is_a_failed_case(tmp_path: pathlib.Path) -> None:
-    compare = {"elapsed": 1, "equal": False, "summary": "DIFFERENT: 1 missing"}
-    host = Host("a", "failed", "DIFFERENT", {"compare": compare})
+    compare = {**times(0, 1), "elapsed": 1, "equal": False, "summary": "DIFFERENT: 1 missing"}
+    host = Host(
+        "a", "failed", "DIFFERENT", {"compare": compare, "failure": {"task": "verify | Compare source and target"}}
+    )
 
     cases = {case.get("name"): case.find("failure") for case in ET.fromstring(junit([host]))}
 
@@ -134,8 +150,39 @@ def test_the_page_has_a_title_a_captioned_table_and_headings_in_order(hosts: lis
 def test_the_page_tells_keys_rate_downtime_and_status_in_words(hosts: list[Host]) -> None:
     text = page(hosts)
 
-    for told in ("1,234", "2 MB/s", "0.25 s", "a, 5.0 s", "\u2714 migrated", "\u2716 failed", "\u2716 no report"):
+    for told in ("1,234", "2 MB/s", "0.25 s", "b, 9.0 s", "\u2714 migrated", "\u2716 failed", "\u2716 no report"):
         assert told in text, told
+
+
+def test_the_timeline_tells_when_each_phase_was_and_which_one_failed(hosts: list[Host]) -> None:
+    text = page(hosts)
+
+    assert "From 02:00:01 to 02:00:11 UTC by the clock of the control node, 10.0 s in all." in text
+    for told in (
+        "a: transfer, 0.5 s from 02:00:03<",
+        "a: catch-up, 0.5 s from 02:00:06<",
+        "b: import, 6.0 s from 02:00:05, failed<",
+    ):
+        assert told in text, told
+    assert re.findall(r">(02:00:\d\d)</text>", text) == [f"02:00:{second:02}" for second in (2, 4, 6, 8, 10)]
+
+
+def test_a_host_that_this_run_has_not_moved_is_not_in_its_timeline(hosts: list[Host]) -> None:
+    before = Host("before", "already migrated", "it is there", hosts[0].report)
+
+    assert "No phase was timed." in page([before]) and "before:" not in page([*hosts, before])
+
+
+@pytest.mark.parametrize(("span", "label"), [(0.4, "0.4 s"), (200, "3 min 20 s"), (50_000, "13 h 53 min")])
+def test_runs_of_any_length_have_a_few_lines_with_a_time(span: float, label: str) -> None:
+    phase = {"started": "2026-01-01T00:00:00.000000Z", "ended": f"{_after(span)}Z"}
+    text = page([Host("a", "migrated", "", {"rewrite": phase})])
+
+    assert label in text and text.count('class="grid"') <= 9
+
+
+def _after(seconds: float) -> str:
+    return (datetime(2026, 1, 1) + timedelta(seconds=seconds)).isoformat(timespec="microseconds")
 
 
 def test_a_page_of_no_host_and_one_of_hosts_without_times_can_be_written(tmp_path: pathlib.Path) -> None:
@@ -148,7 +195,7 @@ def test_text_has_the_contrast_of_wcag_aa_in_light_and_in_dark() -> None:
     for colours in (light, dark):
         for name in ("text", "soft", "good", "bad"):
             assert contrast(colours[name], colours["page"]) >= 4.5, name
-        for name in ("rewrite", "transfer", "import", "compare"):
+        for name in ("rewrite", "transfer", "import", "catchup", "compare"):
             assert contrast(colours[name], colours["page"]) >= 3, name
 
 
