@@ -23,12 +23,13 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import (
     Layout,
     find_aof,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._errors import LayoutError
+from ansible_collections.redisops.tair.plugins.module_utils._errors import LayoutError, TairError
 from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     ConfigForbiddenError,
     Endpoint,
     ServerFacts,
     config_get,
+    config_set,
 )
 
 if t.TYPE_CHECKING:
@@ -135,6 +136,8 @@ class OnDisk:
         return next((file for file in self.files if file.kind != "incr"), None)
 
 
+#: A parameter that every version has, and that does nothing at once when it is set.
+_HARMLESS = "auto-aof-rewrite-percentage"
 #: Valkey 9.1 lists its own scripting engine as a module.
 ENGINE_MODULES = frozenset({"lua"})
 
@@ -208,9 +211,11 @@ def describe_source(client: redis.Redis, endpoint: Endpoint, facts: ServerFacts,
     persistence = Persistence.from_info(facts.info)
     location: Location | None = None
     preamble: str | None = None
+    settable = False
     try:
         location = aof_location(client, endpoint, facts, files)
         preamble = config_get(client, endpoint, "aof-use-rdb-preamble")
+        settable = _may_set(client, endpoint)
     except ConfigForbiddenError:
         pass
     disk = look_at_disk(location, persistence.size) if location else OnDisk(None, False)
@@ -221,6 +226,7 @@ def describe_source(client: redis.Redis, endpoint: Endpoint, facts: ServerFacts,
         "role": facts.role,
         "layout": "multi" if keeps_many_files(facts) else "single",
         "config_allowed": location is not None,
+        "config_set_allowed": settable,
         "dir": str(location.directory) if location else None,
         "dir_free": free_bytes(location) if location else None,
         "aof_path": str(location.path) if location else None,
@@ -238,6 +244,16 @@ def describe_source(client: redis.Redis, endpoint: Endpoint, facts: ServerFacts,
         "used_memory": facts.used_memory,
         "used_memory_dataset": int(facts.info.get("used_memory_dataset", facts.used_memory)),
     }
+
+
+def _may_set(client: redis.Redis, endpoint: Endpoint) -> bool:
+    """Whether CONFIG SET is allowed: a parameter is given the value that it has."""
+    value = config_get(client, endpoint, _HARMLESS)
+    try:
+        config_set(client, endpoint, _HARMLESS, value or "")
+    except TairError:
+        return False
+    return True
 
 
 def files_as_dicts(disk: OnDisk) -> list[dict[str, t.Any]]:

@@ -94,6 +94,11 @@ config_allowed:
   returned: success
   type: bool
   sample: true
+config_set_allowed:
+  description: Whether C(CONFIG SET) may be used, too. It is tried with C(auto-aof-rewrite-percentage), which is given the value that it has.
+  returned: success
+  type: bool
+  sample: true
 dir:
   description: The server's data directory, absolute; O(data_dir) where that is given. V(null) without CONFIG.
   returned: success

@@ -33,7 +33,8 @@ def test_it_tells_what_the_server_is_and_that_there_is_no_aof_yet(
     assert info["readable"] is True and info["files"] == [] and info["size"] is None
     assert info["appendonly"] is False and info["preamble"] == "yes"
     assert info["keyspace"] == {"3": 2}
-    assert info["role"] == "master" and info["config_allowed"] is True
+    assert info["role"] == "master"
+    assert info["config_allowed"] is True and info["config_set_allowed"] is True
     assert 0 < info["used_memory_dataset"] < info["used_memory"]
 
 
@@ -93,10 +94,23 @@ def test_without_config_it_tells_what_info_tells(
 
     info = run_module("aof_info", server.login())
 
-    assert not info["failed"] and info["config_allowed"] is False
+    assert not info["failed"] and info["config_allowed"] is False and info["config_set_allowed"] is False
     assert (info["dir"], info["aof_path"], info["files"], info["preamble"]) == (None, None, [], None)
     assert info["appendonly"] is True
     assert info["size"] == server.client().info("persistence")["aof_current_size"]
+
+
+def test_it_tells_where_config_may_be_read_and_not_set(start_server: StartServer, run_module: RunModule) -> None:
+    server = start_server(
+        "redis-7.0.15", {"user": ["default on nopass ~* &* +@all", "reader on nopass ~* +@all -config|set"]}
+    )
+    before = server.client().config_get("*")
+
+    info = run_module("aof_info", {**server.login(), "login_user": "reader", "login_password": "any"})
+
+    assert info["config_allowed"] is True and info["config_set_allowed"] is False
+    assert run_module("aof_info", server.login())["config_set_allowed"] is True
+    assert server.client().config_get("*") == before
 
 
 def test_it_tells_of_a_failed_rewrite_and_of_modules(start_server: StartServer, run_module: RunModule) -> None:

@@ -22,7 +22,7 @@ from ansible_collections.redisops.tair.tests.support.servers import Server
 MakeMigration = t.Callable[..., Migration]
 
 #: Where the parts of a run begin, from the first change to the last.
-PREPARE = "prepare | Preamble off, automatic rewrites off, AOF on"
+PREPARE = "prepare | Preamble as wanted, automatic rewrites off, AOF on"
 REWRITE = "rewrite | Wait for the new base file"
 TRANSFER = "transfer | Copy the AOF over SSH"
 IMPORT = "import | Pipe the AOF into the target"
