@@ -60,6 +60,15 @@ attributes:
       - With O(checkpoint=remove) nothing tells that the data in the target came from this AOF,
         and the second run finds a target that is not empty.
 options:
+  state:
+    description:
+      - With V(absent) an import of this AOF that has not come to its end is taken back, and the target is empty as it was before. That is done only
+        where the import's checkpoint is in the target and says that it was empty when the import began, or was emptied by
+        O(if_not_empty=flush). Anything else that the target holds is a failure, and nothing is deleted.
+      - What others have written there since can't be told apart, and is deleted, too.
+    type: str
+    choices: [present, absent]
+    default: present
   path:
     description:
       - The AOF. An AOF file, a manifest, or the directory that holds one of the two. Or an RDB file.
@@ -262,9 +271,22 @@ EXAMPLES = r"""
     login_host: r-bp1example.redis.rds.aliyuncs.com
     login_password: "{{ tair_password }}"
   delegate_to: localhost
+
+- name: Take back an import that has failed
+  redisops.tair.aof_import:
+    path: "{{ fetched.dest }}"
+    state: absent
+    login_host: r-bp1example.redis.rds.aliyuncs.com
+    login_password: "{{ tair_password }}"
+  delegate_to: localhost
 """
 
 RETURN = r"""
+deleted_keys:
+  description: How many keys were deleted.
+  returned: with O(state=absent)
+  type: int
+  sample: 350112
 replies:
   description: Commands of the AOF that the target has answered, one for each however they travelled, and one for each key of an RDB.
     Those of an earlier run that was gone on with are included.
@@ -409,6 +431,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.importer imp
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import ProgressFile
 from ansible_collections.redisops.tair.plugins.module_utils._import.selection import Selection
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options
+from ansible_collections.redisops.tair.plugins.module_utils._import.undo import undo_import
 from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, KeyFilter, slots_from_text
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 
@@ -453,6 +476,10 @@ def import_(module: AnsibleModule) -> Result:
     endpoint, options = Endpoint.from_params(params), options_of(params)
     end_when_abandoned()
     found = find_aof(Path(params["path"]))
+    if params["state"] == "absent":
+        with open_aof(found, base_size=params["aof_base_size"]) as aof:
+            keys = undo_import(aof, endpoint, options, dry_run=module.check_mode)
+        return {"changed": keys > 0, "deleted_keys": keys}
     with open_aof(found, base_size=params["aof_base_size"]) as aof:
         if module.check_mode:
             outcome = check_import(aof, endpoint, options)
@@ -502,6 +529,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **server_spec(),
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "path": {"type": "path", "required": True},
             "aof_base_size": {"type": "int", "default": 0},
             "if_not_empty": {"type": "str", "choices": ["fail", "append", "flush"], "default": "fail"},

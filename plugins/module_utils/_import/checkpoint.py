@@ -44,6 +44,8 @@ class Checkpoint:
     """The source's database that is selected at ``position``."""
     commands: int = 0
     errors: int = 0
+    alone: bool = False
+    """Whether nothing but this import has written to the target since it was empty, as far as we know."""
     slots: tuple[int, ...] = ()
     """On a cluster: of one slot of each master, where a copy of the record stands."""
 

@@ -123,7 +123,7 @@ class Cluster:
         copies = self._asked(furthest.slots, lambda key: (b"HGET", key, name))
         least = furthest
         for value in copies:
-            checkpoint = Checkpoint.parse(value) or Checkpoint(furthest.id, furthest.rewritten)
+            checkpoint = Checkpoint.parse(value) or Checkpoint(furthest.id, furthest.rewritten, alone=furthest.alone)
             if checkpoint.position < least.position:
                 least = checkpoint
         return replace(least, zone=furthest.covered - least.position, crc=furthest.crc)

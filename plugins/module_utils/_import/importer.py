@@ -15,6 +15,7 @@ import contextlib
 import secrets
 import time
 import typing as t
+from dataclasses import replace
 
 from ansible.module_utils.compat.version import LooseVersion
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Annotation, Frame
@@ -27,7 +28,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import (
     TargetStateError,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
-from ansible_collections.redisops.tair.plugins.module_utils._import.cluster import Cluster
 from ansible_collections.redisops.tair.plugins.module_utils._import.compat import compat_for
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import ConnectionLost
 from ansible_collections.redisops.tair.plugins.module_utils._import.plain import send_plain
@@ -42,12 +42,11 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.session impo
     Session,
     passing_state,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._import.standalone import Standalone
 from ansible_collections.redisops.tair.plugins.module_utils._import.survey import survey
-from ansible_collections.redisops.tair.plugins.module_utils._import.topology import Link, Topology
+from ansible_collections.redisops.tair.plugins.module_utils._import.targets import topology_for
+from ansible_collections.redisops.tair.plugins.module_utils._import.topology import Link
 from ansible_collections.redisops.tair.plugins.module_utils._import.workers import are_worth_it, send_by_workers
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, LoginRefusedError, ServerFacts
-from ansible_collections.redisops.tair.plugins.module_utils._target import topology_of
 
 
 def import_aof(
@@ -66,7 +65,7 @@ def import_aof(
     Raises a :class:`TairError` that says how far the target is; a later call goes on from there.
     """
     started = time.monotonic()
-    with contextlib.closing(_topology(endpoint, options)) as topology:
+    with contextlib.closing(topology_for(endpoint, options)) as topology:
         session = Session(aof, topology, options, Checkpoint(secrets.token_hex(8), aof.rewritten_size), report)
         outcome = session.outcome
         before = topology.facts()
@@ -93,7 +92,7 @@ def import_aof(
 
 def check_import(aof: OpenAof, endpoint: Endpoint, options: Options) -> Outcome:
     """Everything that :func:`import_aof` does before it changes something, and what it would change."""
-    with contextlib.closing(_topology(endpoint, options)) as topology:
+    with contextlib.closing(topology_for(endpoint, options)) as topology:
         session = Session(aof, topology, options, Checkpoint("check", aof.rewritten_size), lambda _progress: None)
         outcome = session.outcome
         facts = topology.facts()
@@ -105,21 +104,6 @@ def check_import(aof: OpenAof, endpoint: Endpoint, options: Options) -> Outcome:
     outcome.position = session.checkpoint.position
     outcome.changed = outcome.changed or outcome.position < aof.size
     return outcome
-
-
-def _topology(endpoint: Endpoint, options: Options) -> Topology:
-    """What the target is: as was told, else as it shows itself."""
-    standalone = Standalone(endpoint, options.timeout)
-    found = options.topology
-    if found == "auto":
-        found = "standalone"
-        facts = standalone.facts()[0]
-        if facts.mode == "cluster":
-            found = topology_of(endpoint, facts)
-    if found == "standalone":
-        return standalone
-    standalone.close()
-    return Cluster(endpoint, options.timeout, proxied=found == "proxy")
 
 
 def _check_target(session: Session, servers: list[ServerFacts]) -> None:
@@ -197,6 +181,8 @@ def _choose_start(session: Session, known: str = "", *, dry_run: bool = False) -
             "if_not_empty=flush deletes all of it first",
             keys_in_target=keys,
         )
+    alone = options.slots is None and options.if_not_empty != "append"
+    session.checkpoint = replace(session.checkpoint, alone=alone)
 
 
 def _stream_to_the_end(session: Session) -> int | None:
