@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Tell what there is to make
 	@echo 'redisops.tair: move self-managed Redis and Valkey servers into Tair through their append-only file'
 	@echo
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: $(VENV)/demo.stamp link ## Two real sources into two real targets on this machine: about two minutes, no root
@@ -47,6 +47,10 @@ lint: $(VENV)/test.stamp link ## Format, types, the rules for Ansible content, d
 .PHONY: sanity
 sanity: ## ansible-test sanity, by each ansible-core that a Python of this machine runs
 	@.ci/sanity
+
+.PHONY: check-all
+check-all: $(VENV)/test.stamp link packages ## The tests that meet every library, with each version of ansible-core, redis-py, hiredis and paramiko
+	@.ci/check-all
 
 .PHONY: coverage
 coverage: $(VENV)/test.stamp link packages ## Which lines of plugins/ the tests run, in Ansible's children too: as long as all tests

@@ -59,6 +59,7 @@ def _write(
     directory: pathlib.Path, names: list[str], files: dict[str, pathlib.Path], host: str, ending: dict[str, str]
 ) -> None:
     """Hosts may end at the same time: whoever has the lock last has read all reports."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

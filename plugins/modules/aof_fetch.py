@@ -103,7 +103,7 @@ EXAMPLES = r"""
 - name: Copy the single file of a Redis 6.2 server
   redisops.tair.aof_fetch:
     src: /var/lib/redis/appendonly.aof
-    dest: "/var/tmp/aof/{{ inventory_hostname }}"
+    dest: "/var/tmp/aof/{{ inventory_hostname }}-6379"
   become: true
   become_user: redis
 """

@@ -284,23 +284,43 @@ EXAMPLES = r"""
 RETURN = r"""
 deleted_keys:
   description: How many keys were deleted.
-  returned: with O(state=absent)
+  returned: success with O(state=absent)
   type: int
   sample: 350112
+keys_in_target:
+  description: How many keys the target holds.
+  returned: when it is refused because it is not empty
+  type: int
+  sample: 12
+file:
+  description: The file that is damaged.
+  returned: when the AOF is damaged
+  type: str
+  sample: /var/tmp/aof/appendonly.aof.2.incr.aof
+offset:
+  description: Byte in the file where something else was expected.
+  returned: when the AOF is damaged
+  type: int
+  sample: 4711
+expected:
+  description: What was expected there.
+  returned: when the AOF is damaged
+  type: str
+  sample: "'*' and a number of arguments"
 replies:
   description: Commands of the AOF that the target has answered, one for each however they travelled, and one for each key of an RDB.
     Those of an earlier run that was gone on with are included.
-  returned: success, and when an import that had begun fails
+  returned: success with O(state=present), and when an import that had begun fails
   type: int
   sample: 1200435
 errors:
   description: How many of them it refused.
-  returned: success, and when an import that had begun fails
+  returned: success with O(state=present), and when an import that had begun fails
   type: int
   sample: 0
 error_samples:
   description: The first refused commands and where they stand. Never a value.
-  returned: success, and when an import that had begun fails
+  returned: success with O(state=present), and when an import that had begun fails
   type: list
   elements: dict
   contains:
@@ -331,79 +351,79 @@ error_samples:
   sample: []
 summary:
   description: The line that C(redis-cli --pipe) ends with.
-  returned: success
+  returned: success with O(state=present)
   type: str
   sample: "errors: 0, replies: 1200435"
 commands:
   description: Commands of the AOF sent by this call.
-  returned: success
+  returned: success with O(state=present)
   type: int
   sample: 1200435
 bytes:
   description: Bytes of the AOF imported by this call.
-  returned: success
+  returned: success with O(state=present)
   type: int
   sample: 192984740
 position:
   description: Bytes of the AOF, all files in order, that are in the target now.
-  returned: success, and when an import that had begun fails
+  returned: success with O(state=present), and when an import that had begun fails
   type: int
   sample: 192984740
 size:
   description: Bytes of the AOF.
-  returned: success
+  returned: success with O(state=present)
   type: int
   sample: 192984740
 truncated_bytes:
   description: Bytes at the end of the AOF that were not sent, because a command or a transaction is cut off there.
-  returned: success
+  returned: success with O(state=present)
   type: int
   sample: 0
 files:
   description: The files, in the order they were read.
-  returned: success
+  returned: success with O(state=present)
   type: list
   elements: str
   sample: [/var/tmp/aof/appendonly.aof.2.base.aof, /var/tmp/aof/appendonly.aof.2.incr.aof]
 adapted:
   description: How many commands were sent as others that the target knows, by their form.
-  returned: success
+  returned: success with O(state=present)
   type: dict
   sample: {XSETID ENTRIESADDED: 12}
 dropped:
   description: How many commands were left out, in whole or in part, by the name in O(drop) that allowed it.
-  returned: success
+  returned: success with O(state=present)
   type: dict
   sample: {}
 databases:
   description: The databases of the target that commands were sent to.
-  returned: success
+  returned: success with O(state=present)
   type: list
   elements: int
   sample: [0]
 resumed_from:
   description: Position at which an earlier import was gone on with; null where this was a new one.
-  returned: success
+  returned: success with O(state=present)
   type: int
   sample: null
 evicted_keys:
   description: Keys that the target evicted meanwhile.
-  returned: success
+  returned: success with O(state=present)
   type: int
   sample: 0
 expired_keys:
   description: Keys that ended their lifetime in the target meanwhile.
-  returned: success
+  returned: success with O(state=present)
   type: int
   sample: 0
 reconnects:
   description: How often the connection was lost and made again.
-  returned: success
+  returned: success with O(state=present)
   type: int
   sample: 0
 elapsed:
   description: Seconds.
-  returned: success
+  returned: success with O(state=present)
   type: float
   sample: 4.31
 started:

@@ -82,17 +82,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 version:
-  description: The server's own version.
+  description: The server's own version. V(null) where a proxy does not tell.
   returned: success
   type: str
   sample: 7.0.15
 redis_version:
-  description: The Redis version that the server is compatible with; the same as RV(version) on Redis.
+  description: The Redis version that the server is compatible with; the same as RV(version) on Redis. V(null) where a proxy does not tell.
   returned: success
   type: str
   sample: 7.0.15
 flavor:
-  description: V(redis), V(valkey) or V(keydb). Tair calls itself V(redis).
+  description: V(redis), V(valkey) or V(keydb). Tair calls itself V(redis). V(null) where a proxy does not tell.
   returned: success
   type: str
   sample: redis
@@ -105,7 +105,7 @@ topology:
   type: str
   sample: standalone
 role:
-  description: V(master) or V(slave), as INFO spells it.
+  description: V(master) or V(slave), as INFO spells it. V(null) where a proxy does not tell.
   returned: success
   type: str
   sample: master
@@ -121,17 +121,17 @@ obstacles:
   elements: str
   sample: []
 used_memory:
-  description: Bytes in use, on a cluster of all masters together.
+  description: Bytes in use, on a cluster of all masters together. V(null) where a proxy does not tell.
   returned: success
   type: int
   sample: 1073741824
 maxmemory:
-  description: Bytes that may be used, on a cluster by all masters together; V(0) is no limit.
+  description: Bytes that may be used, on a cluster by all masters together; V(0) is no limit. V(null) where a proxy does not tell.
   returned: success
   type: int
   sample: 8589934592
 eviction_policy:
-  description: The parameter C(maxmemory-policy).
+  description: The parameter C(maxmemory-policy). V(null) where a proxy does not tell.
   returned: success
   type: str
   sample: volatile-lru
@@ -200,12 +200,12 @@ unchecked:
   elements: str
   sample: []
 evicted_keys:
-  description: Keys that were evicted since the server started.
+  description: Keys that were evicted since the server started. V(null) where a proxy does not tell.
   returned: success
   type: int
   sample: 0
 expired_keys:
-  description: Keys that have expired since the server started.
+  description: Keys that have expired since the server started. V(null) where a proxy does not tell.
   returned: success
   type: int
   sample: 1312

@@ -44,15 +44,6 @@ def test_keys_that_no_command_builds_go_to_a_target_that_has_their_module(make_m
     assert [finding["id"] for finding in migration.report["preflight"]["findings"]].count("source.hybrid") == 1
 
 
-def test_with_commands_asked_for_such_keys_are_an_obstacle(make_migration: MakeMigration) -> None:
-    migration = make_migration("redis-8.2.3", "redis-8.2.3", keys=0, aof_migrate_format="plain")
-    migration.source.client().execute_command("VADD", "vectors", "VALUES", 3, 1, 2, 3, "element")
-
-    told = message(migration.run())
-
-    assert "vectors in database 0 (vectorset)" in told and "aof_migrate_format=hybrid" in told
-
-
 def test_a_target_without_the_module_is_refused_before_anything_is_sent(make_migration: MakeMigration) -> None:
     migration = make_migration("redis-8.2.3", "redis-7.0.15", keys=0)
     migration.source.client().set("key", "value")

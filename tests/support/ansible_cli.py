@@ -15,10 +15,13 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.redisops.tair.tests.support.documented import undocumented
 from ansible_collections.redisops.tair.tests.support.paths import CACHE, CHECKOUT, link_collection
 
 Vars = t.Dict[str, t.Any]
 
+_OURS = "redisops.tair."
+_ONLY_OF_ACTIONS = ("started is missing", "ended is missing")
 _HOME = CACHE / "ansible"
 _TEMPORARY = _HOME / "tmp"
 
@@ -75,7 +78,15 @@ def run_module(
     except ValueError:
         raise AssertionError(f"{name} did not return JSON:\n{done.stdout}\n{done.stderr}") from None
     result.setdefault("failed", False)
+    if not check:
+        _hold_to_documentation(name, result)
     return result
+
+
+def _hold_to_documentation(module: str, result: Vars) -> None:
+    """Without an action plugin there is no clock of the control node's."""
+    problems = [problem for problem in undocumented(module, result) if problem not in _ONLY_OF_ACTIONS]
+    assert problems == [], f"{module} does not return what it documents: {problems}"
 
 
 @dataclass(frozen=True)
@@ -161,6 +172,12 @@ def run_playbook(
             timeout=timeout,
         )
         events = [json.loads(line) for line in record.read_text().splitlines()]
+    for event in events:
+        action = str(event.get("action", ""))
+        if action.startswith(_OURS) and event["outcome"] in ("ok", "failed") and not event["result"].get("results"):
+            result = {**event["result"], "failed": event["outcome"] == "failed"}
+            problems = undocumented(action.removeprefix(_OURS), result)
+            assert problems == [] or check, f"{action} does not return what it documents: {problems}"
     stats: dict[str, dict[str, int]] = next((event["stats"] for event in events if "stats" in event), {})
     return PlaybookRun(done.returncode, done.stdout, [event for event in events if "stats" not in event], stats)
 
