@@ -185,7 +185,11 @@ def test_data_that_can_not_be_written_as_commands_is_told_before_the_rewrite(mak
     run = migration.run()
 
     told = message(run)
-    assert "vectors in database 0 (vectorset)" in told and "aof_migrate_format=hybrid" in told and "was not touched" in told
+    assert (
+        "vectors in database 0 (vectorset)" in told
+        and "aof_migrate_format=hybrid" in told
+        and "was not touched" in told
+    )
     assert f"The settings of {migration.source} are as they were" in told
     assert migration.settings() == settings and untouched(migration)
     assert not migration.source.aof_path().exists(), "no rewrite was tried"
