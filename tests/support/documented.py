@@ -34,7 +34,7 @@ _COMMON = {
 }
 #: The first name of ``rewritten_keys``, which stays for those who use it. The sanity tests let none be documented that Jinja hides.
 _NOT_TO_BE_DOCUMENTED = {"aof_inspect": {"keys"}}
-_TYPES: dict[str, tuple[type, ...]] = {
+_TYPES: dict[str, t.Any] = {
     "str": (str,),
     "int": (int,),
     "float": (int, float),
