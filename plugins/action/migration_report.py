@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pathlib
-import tempfile
 import typing as t
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.redisops.tair.plugins.plugin_utils._artifacts import local_path, replace
 from ansible_collections.redisops.tair.plugins.plugin_utils._report import read
 from ansible_collections.redisops.tair.plugins.plugin_utils._report_junit import junit
 from ansible_collections.redisops.tair.plugins.plugin_utils._report_page import page
@@ -33,10 +34,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "hosts": {"type": "list", "elements": "str", "required": True},
                 "outcome": {"type": "str", "required": True},
                 "message": {"type": "str", "required": True},
+                "report": {"type": "dict"},
+                "keep_report": {"type": "bool", "default": False},
             }
         )
-        # As the local connection has it, with which the role writes the hosts' reports.
-        directory = pathlib.Path(self._loader.get_basedir(), options["directory"])
+        directory = local_path(self, options["directory"])
         host = str((task_vars or {}).get("inventory_hostname"))
         ending = {"outcome": options["outcome"], "message": options["message"].strip()}
         files = {
@@ -46,10 +48,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         }
         if not self._task.check_mode:
             try:
+                own = directory / host / "report.json"
+                if options["report"] is not None and not (options["keep_report"] and own.exists()):
+                    replace(own, json.dumps(options["report"], indent=4) + "\n")
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
                 _write(directory, options["hosts"], files, host, ending)
             except OSError as error:
                 # Not raised: the role's failed_when has to see it.
-                result.update(failed=True, msg=f"The report of all hosts can't be written into {directory}: {error}")
+                result.update(failed=True, msg=f"The reports can't be written into {directory}: {error}")
                 return result
         result.update(changed=False, **{name: str(path) for name, path in files.items()})
         return result
@@ -59,23 +65,11 @@ def _write(
     directory: pathlib.Path, names: list[str], files: dict[str, pathlib.Path], host: str, ending: dict[str, str]
 ) -> None:
     """Hosts may end at the same time: whoever has the lock last has read all reports."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         hosts = read(directory, names, endings(directory, this_run(), names, host, ending))
-        _replace(files["html"], page(hosts))
-        _replace(files["junit"], junit(hosts))
+        replace(files["html"], page(hosts))
+        replace(files["junit"], junit(hosts))
     finally:
         os.close(lock)
-
-
-def _replace(path: pathlib.Path, text: str) -> None:
-    descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-        os.replace(new, path)
-    except OSError:
-        os.unlink(new)
-        raise

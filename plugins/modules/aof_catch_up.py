@@ -216,12 +216,12 @@ position:
   returned: success
   type: int
   sample: 192984740
-started:
+start:
   description: When the task began, UTC, by the clock of the control node.
   returned: always
   type: str
   sample: "2026-11-26T02:00:00.000000Z"
-ended:
+end:
   description: When it ended.
   returned: always
   type: str

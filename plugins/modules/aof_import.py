@@ -426,12 +426,12 @@ elapsed:
   returned: success with O(state=present)
   type: float
   sample: 4.31
-started:
+start:
   description: When the task began, UTC, by the clock of the control node.
   returned: always
   type: str
   sample: "2026-11-26T02:00:00.000000Z"
-ended:
+end:
   description: When it ended.
   returned: always
   type: str

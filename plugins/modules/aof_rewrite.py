@@ -133,12 +133,12 @@ proof:
   returned: success
   type: str
   sample: manifest
-started:
+start:
   description: When the task began, UTC, by the clock of the control node.
   returned: always
   type: str
   sample: "2026-11-26T02:00:00.000000Z"
-ended:
+end:
   description: When it ended.
   returned: always
   type: str

@@ -330,12 +330,12 @@ elapsed:
   returned: when the comparison was made
   type: float
   sample: 1.472
-started:
+start:
   description: When the task began, UTC, by the clock of the control node.
   returned: always
   type: str
   sample: "2026-11-26T02:00:00.000000Z"
-ended:
+end:
   description: When it ended.
   returned: always
   type: str

@@ -13,8 +13,8 @@ version_added: 0.1.0
 author:
   - redisops.tair contributors (@redisops)
 description:
-  - Takes down how the host of the task has ended, reads C(<host>/report.json) of every host below O(directory), as the role
-    C(redisops.tair.aof_migrate) writes them, and writes C(report.html), one page for people, C(report.xml), JUnit for a CI system,
+  - Takes down how the host of the task has ended, with its own O(report) where that is given, reads C(<host>/report.json) of every host
+    below O(directory), and writes C(report.html), one page for people, C(report.xml), JUnit for a CI system,
     and C(report.json), the outcome of every host for programs, beside the hosts' directories.
   - A host that this run of Ansible has not brought to an end is told as one without a report, whatever an earlier run has left, and is
     an error in the JUnit file.
@@ -40,6 +40,13 @@ options:
     description: The same in a sentence.
     type: str
     required: true
+  report:
+    description: What the host's own C(<host>/report.json) is to hold. Where it is not given that file stays as it is.
+    type: dict
+  keep_report:
+    description: Whether such a file that is there stays all the same.
+    type: bool
+    default: false
 notes:
   - This is an action plugin and runs on the control node.
 seealso:

@@ -87,9 +87,9 @@ def _host(name: str, path: pathlib.Path, ending: t.Mapping[str, t.Any] | None) -
 def _phases(report: Report) -> list[Phase]:
     """Raises what a report does that the role has not written: :class:`ValueError`, :class:`KeyError`, :class:`TypeError`."""
     found = [
-        Phase(name, seconds(report[name]["started"]), seconds(report[name]["ended"]), failed=False)
+        Phase(name, seconds(report[name]["start"]), seconds(report[name]["end"]), failed=False)
         for name in PHASES
-        if "started" in (report.get(name) or {})
+        if "start" in (report.get(name) or {})
     ]
     task = str((report.get("failure") or {}).get("task") or "")
     if found and task.startswith(PHASES[found[-1].name]):

@@ -16,13 +16,13 @@ Run = t.Callable[..., t.Dict[str, t.Any]]
 
 
 def timed(run: Run) -> Run:
-    """The ``run`` of an action plugin, which returns ``started`` and ``ended`` beside everything else, be it a failure."""
+    """The ``run`` of an action plugin, which returns ``start`` and ``end`` beside everything else, be it a failure."""
 
     @functools.wraps(run)
     def told(*args: t.Any, **kwargs: t.Any) -> dict[str, t.Any]:
-        started = _now()
+        start = _now()
         result = run(*args, **kwargs)
-        return {**result, "started": started, "ended": _now()}
+        return {**result, "start": start, "end": _now()}
 
     return told
 

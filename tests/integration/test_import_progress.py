@@ -34,7 +34,16 @@ PASSWORD, VALUE = "the-target's-password", b"what-is-in-the-database"
 KEYS = 2000
 BUILD = "redis-7.0.15"
 #: What ansible-core adds to every result.
-CORE = {"invocation", "failed", "_ansible_no_log", "_ansible_parsed", "_ansible_delegated_vars", "warnings"}
+CORE = {
+    "invocation",
+    "failed",
+    "_ansible_no_log",
+    "_ansible_parsed",
+    "_ansible_delegated_vars",
+    "warnings",
+    "start",
+    "end",
+}
 
 
 def write_aof(path: Path) -> Path:

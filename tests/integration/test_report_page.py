@@ -61,9 +61,7 @@ axe.run(document).then((found) => {{
 
 def host(name: str, outcome: str = "migrated", begin: int = 0) -> Host:
     def times(start: int, end: int) -> dict[str, str]:
-        return {
-            at: f"2026-11-25T02:00:{begin + second:02}.000000Z" for at, second in (("started", start), ("ended", end))
-        }
+        return {at: f"2026-11-25T02:00:{begin + second:02}.000000Z" for at, second in (("start", start), ("end", end))}
 
     report = {
         "source": {"keyspace": {"0": 1_200_000}},

@@ -21,7 +21,7 @@ from ansible_collections.redisops.tair.tests.support.paths import CACHE, CHECKOU
 Vars = t.Dict[str, t.Any]
 
 _OURS = "redisops.tair."
-_ONLY_OF_ACTIONS = ("started is missing", "ended is missing")
+_ONLY_OF_ACTIONS = ("start is missing", "end is missing")
 _HOME = CACHE / "ansible"
 _TEMPORARY = _HOME / "tmp"
 

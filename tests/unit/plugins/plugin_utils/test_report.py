@@ -23,7 +23,7 @@ NASTY = "<script>alert('&\")</script>"
 
 def times(start: float, end: float) -> dict[str, str]:
     """Seconds after two o'clock, as the role reports them."""
-    return {"started": f"2026-01-01T02:00:{start:09.6f}Z", "ended": f"2026-01-01T02:00:{end:09.6f}Z"}
+    return {"start": f"2026-01-01T02:00:{start:09.6f}Z", "end": f"2026-01-01T02:00:{end:09.6f}Z"}
 
 
 class Elements(html.parser.HTMLParser):
@@ -175,7 +175,7 @@ def test_a_host_that_this_run_has_not_moved_is_not_in_its_timeline(hosts: list[H
 
 @pytest.mark.parametrize(("span", "label"), [(0.4, "0.4 s"), (200, "3 min 20 s"), (50_000, "13 h 53 min")])
 def test_runs_of_any_length_have_a_few_lines_with_a_time(span: float, label: str) -> None:
-    phase = {"started": "2026-01-01T00:00:00.000000Z", "ended": f"{_after(span)}Z"}
+    phase = {"start": "2026-01-01T00:00:00.000000Z", "end": f"{_after(span)}Z"}
     text = page([Host("a", "migrated", "", {"rewrite": phase})])
 
     assert label in text and text.count('class="grid"') <= 9
