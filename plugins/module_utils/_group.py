@@ -15,6 +15,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from ansible_collections.redisops.tair.plugins.module_utils._cluster_wire import ClusterWire, Question
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, key_slot
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
@@ -51,7 +52,12 @@ def _counted(wire: ClusterWire, slots: frozenset[int]) -> int:
 def _scanned(wire: Wire, slots: frozenset[int]) -> int:
     cursor = b"0"
     while True:
-        cursor, keys = wire.call(b"SCAN", cursor, b"COUNT", b"%d" % _SCAN_COUNT)
+        told = wire.call(b"SCAN", cursor, b"COUNT", b"%d" % _SCAN_COUNT)
+        # Envoy gives the answers of all servers together: enough where there are no keys, or some.
+        cursors, keys = told[::2], [key for some in told[1::2] for key in some]
         found = sum(key_slot(key) in slots and not key.startswith(CHECKPOINT_PREFIX) for key in keys)
-        if found or cursor == b"0":
+        if found or all(cursor == b"0" for cursor in cursors):
             return found
+        if len(cursors) > 1:
+            raise ReplyError(f"{wire.endpoint} does not tell all keys behind it")
+        cursor = cursors[0]

@@ -19,6 +19,8 @@ description:
     and function libraries too where the servers have them.
   - What looks different is looked at once more at the end, and a key that is due by the clock of either server is no difference.
     So keys that expire meanwhile do no harm. Keys that are written meanwhile do, so stop the writers first.
+  - A cluster is compared node by node. Through a proxy every key of the source is compared; keys that only the target has are found where the
+    proxy answers C(SCAN) as one server does, else RV(one_way) is V(true).
   - Reads only, unless O(repair) is on, in small steps and in bounded memory, however large the values are. Both servers stay usable.
 extends_documentation_fragment:
   - redisops.tair._redis
@@ -264,6 +266,11 @@ mismatched:
   returned: when the comparison was made
   type: int
   sample: 0
+one_way:
+  description: Whether keys that only the target has could not be looked for, as a proxy does not tell all of them. A warning tells, too.
+  returned: when the comparison was made
+  type: bool
+  sample: false
 repaired:
   description: Keys and function libraries that were copied again. V(0) without O(repair).
   returned: when the comparison was made
@@ -384,6 +391,7 @@ def compare(module: AnsibleModule) -> Result:
         "extra": report.extra,
         "mismatched": report.mismatched,
         "repaired": report.repaired,
+        "one_way": report.one_way,
         "differences": [asdict(difference) for difference in report.differences],
         "databases": [asdict(database) for database in report.databases],
         "elapsed": report.elapsed,

@@ -8,30 +8,36 @@
 
 from __future__ import annotations
 
+import typing as t
 from contextlib import closing
 
 from ansible_collections.redisops.tair.plugins.module_utils._cluster import SlotMap
-from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._target import topology_of
 
 _TIMEOUT = 60.0  # seconds, for any one answer
 
 
-def nodes_of(target: Endpoint) -> list[tuple[Endpoint, frozenset[int] | None]]:
-    """The masters of the cluster that ``target`` is a node of, with the slots of each; a server by itself with None."""
+class Part(t.NamedTuple):
+    """What of a target is compared over connections of its own. ``slots``: whose keys it holds; None for all keys."""
+
+    endpoint: Endpoint
+    slots: frozenset[int] | None = None
+    proxied: bool = False
+    """Whether it is a proxy, behind which there may be many servers."""
+
+
+def parts_of(target: Endpoint) -> list[Part]:
+    """The masters of the cluster that ``target`` is a node of; a server by itself, and a proxy, in one."""
     with closing(connect(target)) as client:
         facts = server_facts(client, target)
-    if facts.mode != "cluster":
-        return [(target, None)]
     if topology_of(target, facts) == "proxy":
-        raise TairError(
-            f"{target} is a proxy in front of a cluster, and its nodes can't be compared through it",
-            todo="Give the address of the cluster's direct connection",
-        )
+        return [Part(target, proxied=True)]
+    if facts.mode != "cluster":
+        return [Part(target)]
     slots = SlotMap(target, _TIMEOUT)
     slots.read()
-    return [(slots.endpoint_of(node), slots.slots_of(node)) for node in slots.masters]
+    return [Part(slots.endpoint_of(node), slots.slots_of(node)) for node in slots.masters]
 
 
 def common_slots(one: frozenset[int] | None, other: frozenset[int] | None) -> frozenset[int] | None:

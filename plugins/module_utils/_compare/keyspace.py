@@ -20,7 +20,7 @@ from itertools import chain, islice
 
 from ansible_collections.redisops.tair.plugins.module_utils._compare.census import Census
 from ansible_collections.redisops.tair.plugins.module_utils._compare.closer import Found
-from ansible_collections.redisops.tair.plugins.module_utils._compare.cluster import common_slots, nodes_of
+from ansible_collections.redisops.tair.plugins.module_utils._compare.cluster import common_slots, parts_of
 from ansible_collections.redisops.tair.plugins.module_utils._compare.functions import (
     library_differences,
     read_libraries,
@@ -52,22 +52,22 @@ def compare_keyspaces(source: Endpoint, target: Endpoint, options: Options) -> R
     """Compare two servers, or a server and a cluster. Changes nothing unless a repair is asked for. Raises :class:`TairError`.
 
     A cluster is compared node by node, each with the keys of the slots that it serves; what slots move meanwhile is an
-    error. Of a source that is a node of a cluster the keys that it serves are compared, whatever else the target holds.
+    error. Through a proxy it is compared as one. Of a source that is a node of a cluster the keys that it serves are compared, whatever else the target holds.
     """
     started = time.monotonic()
     report = Report()
     with Side(source) as source_side:
-        nodes = nodes_of(target)
-        for node, slots in nodes:
-            with Side(node) as node_side:
-                shared = common_slots(slots, source_side.slots)
+        parts = parts_of(target)
+        for part in parts:
+            with Side(part.endpoint, proxied=part.proxied) as part_side:
+                shared = common_slots(part.slots, source_side.slots)
                 of_node = replace(
                     options,
                     keys=options.keys.within(shared),
-                    sample=-(-options.sample // len(nodes)),
+                    sample=-(-options.sample // len(parts)),
                     max_differences=options.max_differences - len(report.differences),
                 )
-                found = _Comparison(Pair(source_side, node_side, options.tolerance), of_node).run()
+                found = _Comparison(Pair(source_side, part_side, options.tolerance), of_node).run()
                 report.add(found, share=options.mode == "count")
     report.elapsed = round(time.monotonic() - started, 3)
     return report
@@ -130,7 +130,7 @@ class _Comparison:
             self._pair.select(db, there)
             scanned = self._source_keys(db)
             suspects[db] = self._first_look(scanned, partial(self._differing, db), partial(self._settle, db))
-        for there in self._origins:
+        for there in self._origins if self._pair.target.can_scan else ():
             self._pair.target.wire.select(there)
             scanned = self._maybe_extra(there)
             extras[there] = self._first_look(scanned, partial(self._extra, there), partial(self._settle_extra, there))
@@ -138,6 +138,12 @@ class _Comparison:
             self._settle(db, keys)
         for there, keys in extras.items():
             self._settle_extra(there, keys)
+        if not self._pair.target.can_scan:
+            self._report.one_way = True
+            self._report.warnings.append(
+                f"{self._pair.target} is a proxy that does not tell all keys behind it: whether there are any that "
+                f"{self._pair.source} does not have was not looked for"
+            )
 
     def _first_look(
         self,
@@ -189,14 +195,14 @@ class _Comparison:
     def _source_keys(self, db: int) -> t.Iterator[list[bytes]]:
         there = self._targets[db]
         census = self._source_census.setdefault(there, Census())
-        target = self._counting(there)
+        target = self._counting(there) if self._pair.target.can_scan and not self._options.sample else None
         for keys in self._keys(self._pair.source, db):
             self._report.compared += len(keys)
             census.add(keys)
-            if not self._options.sample:
+            if target is not None:
                 target.go_on()
             yield keys
-        if not self._options.sample:
+        if target is not None:
             target.finish()  # its connection is wanted for the next database
 
     def _counting(self, there: int) -> _Counting:
@@ -270,7 +276,7 @@ class _Comparison:
             if self._options.keys.takes_all:
                 source = [self._size(self._pair.source, db) for db in origins]
                 target = self._size(self._pair.target, there)
-                if sum(source) == target:
+                if sum(source) == target or not self._pair.target.can_scan:
                     break
             # DBSIZE counts what has expired and was not looked at since, and our checkpoints. SCAN does neither.
             source = [self._scanned(self._pair.source, db) for db in origins]

@@ -68,6 +68,8 @@ class Report:
     mismatched: int = 0
     repaired: int = 0
     """Keys and libraries that were copied again."""
+    one_way: bool = False
+    """Whether keys that only the target has could not be looked for."""
     differences: list[Difference] = field(default_factory=list)
     databases: list[DatabaseCount] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -87,6 +89,7 @@ class Report:
         self.extra += other.extra
         self.mismatched += other.mismatched
         self.repaired += other.repaired
+        self.one_way = self.one_way or other.one_way
         self.differences += other.differences
         self.warnings += [warning for warning in other.warnings if warning not in self.warnings]
         known = {(count.source, count.target): count for count in self.databases}
@@ -108,6 +111,8 @@ def summary(report: Report, options: Options, source: Endpoint, target: Endpoint
         return f"DIFFERENT: {numbers} of {keys}"
     depth = {"count": "their number", "meta": "existence, type, expiry and length", "full": "everything"}[options.mode]
     text = f"EQUAL in {depth}: {keys}"
+    if report.one_way:
+        text += "; whether the target has others could not be seen"
     if report.repaired:
         text += f", {report.repaired} of them copied again"
     if (

@@ -44,23 +44,27 @@ class Volume:
 
 
 class Side:
-    """One of the two servers. Keys are read over ``wire``; scans have a connection of their own and run ahead of it.
+    """One of the two servers, or a proxy that stands for many. Keys are read over ``wire``; scans have a connection of their own and run ahead of it.
 
     Raises :class:`ConnectError` and :class:`ReplyError`, as all its methods do.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, *, proxied: bool = False) -> None:
         self.endpoint = endpoint
         client = connect(endpoint)
         self.facts = server_facts(client, endpoint)
         client.close()
+        self.is_node = self.facts.mode == "cluster" and not proxied
+        """Whether it is asked as a node of a cluster, which only answers for its own keys."""
         self._wires: list[Wire] = []
         self.wire = self.connect()
         self._scanner = self.connect()
         self.slots: frozenset[int] | None = None
         """Those whose keys it holds, where it is a node of a cluster."""
-        if self.facts.mode == "cluster":
+        if self.is_node:
             self.slots = own_slots(self.wire)
+        self.can_scan = not proxied or self._scans_as_one()
+        """Whether all its keys can be asked for."""
         self.tells_expiry = self.wire.supports(b"PEXPIRETIME", _NOBODYS_KEY)
         """7.0 and newer; older servers only tell the time left."""
         self.tells_memory = self.wire.supports(b"MEMORY", b"USAGE", _NOBODYS_KEY)
@@ -81,6 +85,11 @@ class Side:
     def __str__(self) -> str:
         return str(self.endpoint)
 
+    def _scans_as_one(self) -> bool:
+        """Envoy gives the answers of all servers together, and there is no going on with that."""
+        told = self.wire.exchange([(b"SCAN", b"0", b"COUNT", b"1")])[0]
+        return isinstance(told, list) and len(told) == 2
+
     @property
     def build(self) -> tuple[str, ...]:
         """Two servers with the same build write the same DUMP for the same value in the same encoding."""
@@ -93,7 +102,7 @@ class Side:
     def connect(self) -> Wire:
         """One more connection, closed together with the others."""
         self._wires.append(Wire(self.endpoint, sections=True))
-        if self.facts.mode == "cluster" and self.facts.role == "slave":
+        if self.is_node and self.facts.role == "slave":
             self._wires[-1].call(b"READONLY")  # else it sends us to its master
         return self._wires[-1]
 
@@ -112,7 +121,11 @@ class Side:
     def size(self, database: int) -> int:
         """Keys in a database, expired ones that were not looked at since included."""
         self.wire.select(database)
-        return int(self.wire.call(b"DBSIZE"))
+        told = self.wire.exchange([(b"DBSIZE",)])[0]
+        if isinstance(told, int):
+            return told
+        volume = self.volumes().get(database)  # a proxy that knows no DBSIZE
+        return volume.keys if volume else 0
 
     def scan(self, database: int, wanted: KeyFilter) -> t.Iterator[list[bytes]]:
         """The keys of a database in batches of about :data:`BATCH`. A key may come twice (SCAN says so)."""
@@ -216,4 +229,4 @@ def draw(scanned: t.Iterable[list[bytes]], count: int) -> list[bytes]:
 def milliseconds(time_reply: list[bytes]) -> float:
     """The reply to TIME as milliseconds of Unix time."""
     seconds, microseconds = time_reply
-    return int(seconds) * 1000 + int(microseconds) / 1000
+    return int(seconds) * 1000 + int(microseconds) % 1_000_000 / 1000  # Envoy tells all of them, seconds included

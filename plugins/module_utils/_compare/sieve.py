@@ -308,7 +308,7 @@ def extra_keys(pair: Pair, batches: t.Iterable[list[bytes]], sources: t.Sequence
 
 
 def _not_on(side: Side, keys: list[bytes]) -> list[bytes]:
-    if side.facts.mode != "cluster" and side.wire.call(b"EXISTS", *keys) == len(keys):
+    if not side.is_node and side.wire.call(b"EXISTS", *keys) == len(keys):
         return []  # most often all are there; a cluster wants to be asked key by key
     found = side.wire.exchange([(b"EXISTS", key) for key in keys])
     return [key for key, there in zip(keys, found) if not side.wire.checked(there, b"EXISTS")]
