@@ -191,7 +191,7 @@ def test_a_comparison_through_a_proxy_finds_what_is_missing_and_other(
     assert (different["missing"], different["extra"], different["mismatched"]) == (1, 0, 1)
     assert {one["reason"] for one in different["differences"]} == {"missing", "length"}
     assert equal["full"]["one_way"] is True and "could not be seen" in equal["full"]["summary"]
-    assert "was not looked for" in "".join(equal["full"]["warnings"])
+    assert "was not looked for" in str(equal["full"]["warnings"])
     repaired = run_module("keyspace_compare", {**params, "repair": True})
     assert repaired["equal"] and repaired["repaired"] == 2
 
