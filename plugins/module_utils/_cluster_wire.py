@@ -23,6 +23,7 @@ _AT_ONCE = 500
 _PAUSE = 0.05  # seconds, before a question that a moving slot could not answer is asked again
 
 _ASKING = (b"ASKING",)
+_MULTI, _EXEC = (b"MULTI",), (b"EXEC",)
 
 
 class Question(t.NamedTuple):
@@ -42,6 +43,7 @@ class ClusterWire:
         self.endpoint = endpoint
         self.slots = (OneEndpoint if proxied else SlotMap)(endpoint, timeout)
         self._timeout = timeout
+        self._proxied = proxied
         self._wires: dict[Node, Wire] = {}
         self.slots.read()
 
@@ -95,6 +97,8 @@ class ClusterWire:
     def _ask(
         self, node: Node, numbers: list[int], questions: t.Sequence[Question], asked: t.Mapping[int, Node]
     ) -> list[Reply]:
+        if self._proxied:
+            return self._ask_masters(node, [questions[number].command for number in numbers])
         commands: list[t.Sequence[bytes]] = []
         answers = []
         for number in numbers:
@@ -104,6 +108,14 @@ class ClusterWire:
             commands.append(questions[number].command)
         replies = self._wire(node).exchange(commands)
         return [replies[at] for at in answers]
+
+    def _ask_masters(self, proxy: Node, commands: t.Sequence[t.Sequence[bytes]]) -> list[Reply]:
+        """Each in a transaction, which no proxy gives to a replica: what that says may be old."""
+        replies = self._wire(proxy).exchange(part for command in commands for part in (_MULTI, command, _EXEC))
+        found: list[Reply] = []
+        for refused, executed in zip(replies[1::3], replies[2::3]):
+            found.append(executed[0] if isinstance(executed, list) else refused)
+        return found
 
     def _wire(self, node: Node) -> Wire:
         if node not in self._wires:

@@ -335,10 +335,18 @@ class ServerFacts:
 
 def server_facts(client: redis.Redis, endpoint: Endpoint) -> ServerFacts:
     """Ask a server what it is. Raises :class:`ReplyError` or :class:`ConnectError`."""
-    with speaking_to(endpoint, "reading INFO"):
-        info: dict[str, t.Any] = client.info("everything")
-        if "redis_version" not in info:  # a proxy that knows sections by their names alone
-            info = {**client.info(), **client.info("keyspace")}
+    try:
+        with speaking_to(endpoint, "reading INFO"):
+            info: dict[str, t.Any] = client.info("everything")
+            if "redis_version" not in info:  # a proxy that knows sections by their names alone
+                info = {**client.info(), **client.info("keyspace")}
+    except ConnectError as exc:
+        if not exc.todo:
+            exc.todo = (
+                "Run it again. If it happens each time, that is a proxy which hangs up on what it does not know (twemproxy does so): "
+                "it is no target; give the servers behind it"
+            )
+        raise
     flavor: Flavor = "redis"
     if "valkey_version" in info or info.get("server_name") == "valkey":
         flavor = "valkey"

@@ -26,6 +26,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.session impo
 from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, key_slot
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.tests.support import dataset, snapshot
+from ansible_collections.redisops.tair.tests.support.cluster import becomes_replica, node_serving
 from ansible_collections.redisops.tair.tests.support.module_process import ModuleProcess
 from ansible_collections.redisops.tair.tests.support.servers import Server, build
 
@@ -288,21 +289,6 @@ def test_a_master_that_fails_over_with_the_end_of_the_data_lost_is_caught_up(
     assert faults.done == 2 and outcome.reconnects
     assert replica.client().info("replication")["role"] == "master"
     assert_equal(source, nodes)
-
-
-def node_serving(told_by: Server, slot: int) -> tuple[str, int]:
-    """The master of a slot."""
-    with snapshot.Conn(told_by.host, told_by.port) as conn:
-        ranges = conn.call("CLUSTER", "SLOTS")
-    return next((master[0].decode(), master[1]) for low, high, master, *_rest in ranges if low <= slot <= high)
-
-
-def becomes_replica(replica: Server, name: str) -> bool:
-    try:
-        replica.client().execute_command("CLUSTER", "REPLICATE", name)
-    except redis.ResponseError:
-        return False  # it has not heard of it yet
-    return True
 
 
 def wait_until(holds: t.Callable[[], bool], timeout: float = 30.0) -> None:

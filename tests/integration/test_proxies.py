@@ -19,8 +19,10 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import Impor
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import import_aof
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options, Outcome
+from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY, key_slot
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.tests.support import snapshot
+from ansible_collections.redisops.tair.tests.support.cluster import becomes_replica, node_serving
 from ansible_collections.redisops.tair.tests.support.dataset import fill
 from ansible_collections.redisops.tair.tests.support.migration import Migration
 from ansible_collections.redisops.tair.tests.support.module_process import ModuleProcess
@@ -122,6 +124,18 @@ def test_twemproxy_is_a_proxy_that_tells_nothing(
     assert info["topology"] == "proxy" and info["version"] is None and info["databases"] == 1
 
 
+def test_an_import_through_twemproxy_is_refused_with_the_reason(
+    start_server: StartServer, run_module: RunModule, enter: Enter, aof: Aof
+) -> None:
+    servers = [start_server("redis-7.0.15"), start_server("redis-6.2.14")]
+    proxy = enter(Twemproxy(servers))
+
+    refused = run_module("aof_import", {"path": str(aof.path), **proxy.login, "if_not_empty": "append"})
+
+    assert refused["failed"] and "twemproxy" in refused["msg"] and "give the servers behind it" in refused["msg"]
+    assert [server.client().dbsize() for server in servers] == [0, 0]
+
+
 def test_envoy_in_front_of_a_cluster_is_a_proxy(
     start_cluster: t.Callable[..., list[Server]], run_module: RunModule, enter: Enter
 ) -> None:
@@ -219,6 +233,54 @@ def test_the_role_migrates_through_a_proxy(
     assert again.stats[migration.HOST]["changed"] == 0 and "already holds the data of" in again.output
 
 
+def test_what_replicas_say_is_not_taken_for_the_checkpoint(
+    start_cluster: t.Callable[..., list[Server]], start_server: StartServer, enter: Enter
+) -> None:
+    """A proxy that splits reads from writes, in front of a replica that has lost its master before the import began."""
+    nodes = start_cluster("redis-7.0.15")
+    _host, port = node_serving(nodes[0], key_slot(CHECKPOINT_KEY))
+    master = next(node for node in nodes if node.port == port)
+    replica = start_server("redis-7.0.15", {"cluster-enabled": "yes"})
+    replica.client().execute_command("CLUSTER", "MEET", master.host, master.port)
+    name = master.client().execute_command("CLUSTER", "MYID").decode()
+    wait_until(lambda: becomes_replica(replica, name))
+    wait_until(lambda: replica.client().info("replication")["master_link_status"] == "up")
+    for node in nodes:
+        wait_until(lambda node=node: f"{replica.port}" in str(node.client().execute_command("CLUSTER", "SLOTS")))
+    replica.client().config_set("masteruser", "nobody")
+    replica.client().config_set("masterauth", "wrong")
+    master.client().execute_command("CLIENT", "KILL", "TYPE", "replica")
+    wait_until(lambda: replica.client().info("replication")["master_link_status"] == "down")
+    proxy = enter(Envoy(nodes[:1], read_policy="PREFER_REPLICA"))
+    source = source_with_lists(start_server)
+    process = ModuleProcess("aof_import")
+    begun = input_bytes(nodes)
+    process.start(
+        {
+            "path": str(source.aof_path()),
+            **proxy.login,
+            "rate_limit": 40_000,
+            "batch_bytes": 1024,
+            "window_bytes": 16384,
+        }
+    )
+    while input_bytes(nodes) - begun < 60_000:
+        time.sleep(0.01)
+    process.kill()
+    assert process.result() is None
+    time.sleep(0.5)
+    seen = redis.Redis(host=proxy.host, port=proxy.port, protocol=2)
+    assert master.client().exists(CHECKPOINT_KEY) and not seen.hlen(CHECKPOINT_KEY), "the proxy must ask the replica"
+
+    with open_aof(find_aof(source.aof_path())) as aof:
+        outcome = import_aof(aof, Endpoint(host=proxy.host, port=proxy.port), Options())
+
+    assert outcome.resumed_from
+    found = snapshot.snapshot(nodes[0].host, nodes[0].port, cluster=True)
+    expected = snapshot.snapshot(source.host, source.port)
+    assert snapshot.diff({**expected, "functions": None}, {**found, "functions": None}) == []
+
+
 @pytest.mark.parametrize("written", [20_000, 60_000])
 def test_an_import_killed_behind_a_proxy_is_finished_by_the_next_one_exactly(
     written: int, behind_envoy: tuple[RealProxy, list[Server]], start_server: StartServer
@@ -242,6 +304,13 @@ def test_an_import_killed_behind_a_proxy_is_finished_by_the_next_one_exactly(
     found = snapshot.snapshot(nodes[0].host, nodes[0].port, cluster=True)
     expected = snapshot.snapshot(source.host, source.port)
     assert snapshot.diff({**expected, "functions": None}, {**found, "functions": None}) == []
+
+
+def wait_until(happened: t.Callable[[], t.Any]) -> None:
+    end = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
 
 
 def input_bytes(nodes: t.Iterable[Server]) -> int:

@@ -2,13 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Make one cluster of several servers."""
+"""Make one cluster of several servers, and ask who is who in it."""
 
 from __future__ import annotations
 
 import time
 import typing as t
 
+import redis
+from ansible_collections.redisops.tair.tests.support import snapshot
 from ansible_collections.redisops.tair.tests.support.servers import Server
 
 
@@ -26,3 +28,18 @@ def form_cluster(nodes: t.Sequence[Server]) -> None:
     ):
         assert time.monotonic() < end, "the cluster does not come together"
         time.sleep(0.1)
+
+
+def node_serving(told_by: Server, slot: int) -> tuple[str, int]:
+    """The master of a slot."""
+    with snapshot.Conn(told_by.host, told_by.port) as conn:
+        ranges = conn.call("CLUSTER", "SLOTS")
+    return next((master[0].decode(), master[1]) for low, high, master, *_rest in ranges if low <= slot <= high)
+
+
+def becomes_replica(replica: Server, name: str) -> bool:
+    try:
+        replica.client().execute_command("CLUSTER", "REPLICATE", name)
+    except redis.ResponseError:
+        return False  # it has not heard of it yet
+    return True

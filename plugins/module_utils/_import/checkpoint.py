@@ -83,11 +83,17 @@ class Checkpoint:
 
 
 def read_checkpoints(client: redis.Redis, databases: t.Iterable[int]) -> dict[str, Checkpoint]:
-    """The imports under way in a target: the furthest checkpoint of each. Leaves database 0 selected."""
+    """The imports under way in a target: the furthest checkpoint of each. Leaves database 0 selected.
+
+    Read in transactions: what splits reads from writes gives these to the primary, and replicas may be behind.
+    """
     found: dict[str, Checkpoint] = {}
     for database in databases:
         client.select(database)
-        for value in client.hgetall(CHECKPOINT_KEY).values():
+        with client.pipeline(transaction=True) as pipe:
+            pipe.hgetall(CHECKPOINT_KEY)
+            (values,) = pipe.execute()
+        for value in values.values():
             checkpoint = Checkpoint.parse(value)
             if checkpoint is None:
                 continue
