@@ -59,7 +59,7 @@ def _cuts(part: Part, frames: t.Iterable[Frame], database: int) -> t.Iterator[tu
                 yield end, database, first is None or first != key
             key = last
             if isinstance(frame, Block) and b"SELECT" in frame.names:
-                database = next(int(command[1]) for command in reversed(frame.commands) if command[0] == b"SELECT")
+                database = [int(command[1]) for command in frame.commands if command[0] == b"SELECT"][-1]
         end = part.position_of(frame.end)
     if end is not None:
         yield end, database, True

@@ -57,19 +57,19 @@ def work(
         other.close()
     end_when_abandoned(connection.fileno())
     session.take_share(session.options.workers)
-    try:
-        with session.topology.lane(session) as link:
-            _Worker(session, link, part, connection, careful_until).run()
-    except EOFError:
-        return
-    except ConnectError as exc:
-        reason: Exception = ConnectionLost(exc.what)
-    except (ConnectionLost, PassingState, Rewind, TairError) as exc:
-        reason = exc
-    except Exception:
-        reason = RuntimeError(f"in a worker process of the import:\n{traceback.format_exc()}")
-    with contextlib.suppress(OSError):
-        connection.send(Failed(reason, session.outcome))
+    with contextlib.suppress(EOFError, OSError):  # nobody is there any more
+        try:
+            with session.topology.lane(session) as link:
+                _Worker(session, link, part, connection, careful_until).run()
+        except EOFError:
+            raise
+        except ConnectError as exc:
+            connection.send(Failed(ConnectionLost(exc.what), session.outcome))
+        except (ConnectionLost, PassingState, Rewind, TairError) as exc:
+            connection.send(Failed(exc, session.outcome))
+        except Exception:
+            bug = RuntimeError(f"in a worker process of the import:\n{traceback.format_exc()}")
+            connection.send(Failed(bug, session.outcome))
 
 
 @dataclass(frozen=True)
