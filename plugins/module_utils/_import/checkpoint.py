@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY
 from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
+from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 
 if t.TYPE_CHECKING:
     import redis
@@ -82,25 +83,23 @@ class Checkpoint:
         return replace(self, position=position, **changes)
 
 
-def read_checkpoints(client: redis.Redis, databases: t.Iterable[int]) -> dict[str, Checkpoint]:
-    """The imports under way in a target: the furthest checkpoint of each. Leaves database 0 selected.
+def read_checkpoints(wire: Wire, databases: t.Iterable[int]) -> dict[str, Checkpoint]:
+    """The imports under way in a target: the furthest checkpoint of each.
 
     Read in transactions: what splits reads from writes gives these to the primary, and replicas may be behind.
     """
     found: dict[str, Checkpoint] = {}
     for database in databases:
-        client.select(database)
-        with client.pipeline(transaction=True) as pipe:
-            pipe.hgetall(CHECKPOINT_KEY)
-            (values,) = pipe.execute()
-        for value in values.values():
+        wire.select(database)
+        *_queued, executed = wire.exchange([(b"MULTI",), (b"HGETALL", CHECKPOINT_KEY), (b"EXEC",)])
+        (fields,) = wire.checked(executed, b"EXEC")
+        for value in wire.checked(fields, b"HGETALL")[1::2]:
             checkpoint = Checkpoint.parse(value)
             if checkpoint is None:
                 continue
             known = found.get(checkpoint.id)
             if known is None or known.position < checkpoint.position:
                 found[checkpoint.id] = checkpoint
-    client.select(0)
     return found
 
 

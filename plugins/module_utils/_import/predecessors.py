@@ -48,9 +48,13 @@ def end_predecessors(endpoint: Endpoint, import_name: str, *, timeout: float) ->
 
 
 def name_connection(client: redis.Redis, import_name: str) -> None:
-    """Give a connection the name of its import, by which a later run finds it."""
-    with suppress(redis.ResponseError):
+    """Give a connection the name of its import, by which a later run finds it. Raises :class:`ConnectError` where it is lost."""
+    try:
         client.client_setname(_connection_name(import_name))
+    except redis.ResponseError:
+        pass  # the account may not
+    except redis.RedisError as exc:
+        raise ConnectError(f"The connection was lost as soon as it was made: {exc}") from exc
 
 
 def _connection_name(import_name: str) -> str:

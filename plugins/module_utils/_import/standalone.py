@@ -81,8 +81,8 @@ class Standalone:
 
     def checkpoints(self) -> dict[str, Checkpoint]:
         keyspace = self.facts()[0].keyspace
-        with speaking_to(self.endpoint, "looking for the checkpoint of an import"):
-            return read_checkpoints(self._client, keyspace)
+        with contextlib.closing(Wire(self.endpoint, timeout=self._timeout)) as wire:
+            return read_checkpoints(wire, keyspace)
 
     def keys_of_others(self, slots: frozenset[int] | None) -> int:
         if slots is not None:
