@@ -197,7 +197,7 @@ def test_connections_cut_anywhere_lose_nothing(workers: int, source: Source, sta
         rng.choice(nodes).client().execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
     with AtPlaces(nodes, spread(source, 8, seed=2), cut) as cuts:
-        outcome = import_into(nodes, source.aof, rate_limit=2_000_000, workers=workers)
+        outcome = import_into(nodes, source.aof, rate_limit=1_000_000, workers=workers)
 
     assert_equal(source, nodes)
     assert cuts.done > 4 and outcome.reconnects > 2
