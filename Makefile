@@ -59,6 +59,10 @@ coverage: $(VENV)/test.stamp link packages ## Which lines of plugins/ the tests 
 	@cd $(CACHE)/coverage && COVERAGE_FILE=$(CACHE)/coverage/data $(BIN)/coverage combine --quiet --rcfile=$(CURDIR)/pyproject.toml
 	@COVERAGE_FILE=$(CACHE)/coverage/data $(BIN)/coverage report
 
+.PHONY: site
+site: link ## The documentation of plugins and roles as a website
+	@.ci/docs-site
+
 .PHONY: bench
 bench: $(VENV)/demo.stamp link packages ## Time import, fetch, comparison, inspection and downtime beside their peers, and a fleet: an hour
 	$(BIN)/python tests/bench/import_speed.py
