@@ -82,6 +82,7 @@ def made_by(server: Server, late: t.Callable[[redis.Redis], object], keys: int =
     client.bgrewriteaof()
     server.wait_for_rewrite()
     late(client)
+    wait_until(lambda: is_written(client))
     client.config_set("auto-aof-rewrite-percentage", 0)
     size = client.info("persistence")["aof_current_size"]
     return Source(server.aof_path(), size, snapshot.snapshot(server.host, server.port))
@@ -291,6 +292,11 @@ def test_a_master_that_fails_over_with_the_end_of_the_data_lost_is_caught_up(
     assert_equal(source, nodes)
 
 
+def is_written(client: redis.Redis) -> bool:
+    """Whether all that was executed is in the AOF: a server postpones its writing while its disk is busy."""
+    return not client.info("persistence")["aof_buffer_length"]
+
+
 def wait_until(holds: t.Callable[[], bool], timeout: float = 30.0) -> None:
     end = time.monotonic() + timeout
     while not holds():
@@ -354,6 +360,7 @@ def test_other_databases_are_refused_or_merged_where_no_key_is_in_both(
 
     empty(nodes)
     old_source.client(db=3).append("here", "x")
+    wait_until(lambda: is_written(old_source.client()))
     with pytest.raises(TargetStateError, match="The key 'here' is in the databases"):
         import_into(nodes, source.aof, selection=Selection(databases=DatabaseMap(targets={3: 0})))
     assert [node.client().dbsize() for node in nodes] == [0, 0, 0]
