@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import pathlib
 import typing as t
@@ -46,7 +47,7 @@ class Host:
     def done(self) -> bool:
         return self.outcome in DONE
 
-    @property
+    @functools.cached_property
     def phases(self) -> list[Phase]:
         """Those that were begun."""
         return _phases(self.report)

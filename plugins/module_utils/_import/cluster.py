@@ -189,8 +189,8 @@ class Cluster:
             session.go_on_from(self.checkpoints().get(name))
             self.applied = self._positions(session.checkpoint) if session.checkpoint.zone else {}
             self._first_slots = self._wire.slots.first_slots
-        with self.lane(session) as pipe:
-            yield pipe
+            with self.lane(session) as pipe:
+                yield pipe
 
     def another(self) -> Cluster:
         return Cluster(self.endpoint, self._timeout, proxied=self.one_at_a_time)

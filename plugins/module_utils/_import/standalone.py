@@ -116,9 +116,9 @@ class Standalone:
         self._names_connections = end_predecessors(self.endpoint, name, timeout=self._timeout)
         with contextlib.closing(self):
             session.go_on_from(self.checkpoints().get(name))
-        with self.lane(session) as pipe:
-            self.select(session, pipe, session.checkpoint.db)
-            yield pipe
+            with self.lane(session) as pipe:
+                self.select(session, pipe, session.checkpoint.db)
+                yield pipe
 
     def another(self) -> Standalone:
         other = Standalone(self.endpoint, self._timeout)
@@ -127,11 +127,11 @@ class Standalone:
 
     @contextlib.contextmanager
     def lane(self, session: Session) -> t.Iterator[Pipe[Request]]:
-        with contextlib.closing(connect(self.endpoint, timeout=self._timeout)) as client:
+        with contextlib.closing(self):
             if self._names_connections:
-                name_connection(client, session.checkpoint.id)
+                name_connection(self._client, session.checkpoint.id)
             yield Pipe(
-                connected_socket(client),
+                connected_socket(self._client),
                 window=session.window_bytes,
                 timeout=self._timeout,
                 pace=paced(session.options.rate_limit),
