@@ -86,6 +86,22 @@ class Preamble:
         found.end, found.version, found.templates = t.cast(int, rdb.tail), rdb.version, rdb.templates
         return found
 
+    def walk(self, start: int, database: int) -> Rdb:
+        """Its records from ``start`` on: the beginning, or where a record ends. ``database``: of the keys there.
+
+        The bytes are known to be whole by then, and are not summed once more.
+        """
+        return Rdb(
+            self._fd,
+            start,
+            self.end,
+            where=self._where,
+            verify=False,
+            version=self.version if start else 0,
+            database=database,
+            templates=self.contents.templates,
+        )
+
     @cached_property
     def version(self) -> int:
         """Of the RDB."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from ansible_collections.redisops.tair.plugins.module_utils._aof import rdb_types
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Skipped
 from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import Preamble
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Function, MemberExpiry, Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Function, MemberExpiry
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer, restore_command
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import (
     NEWEST,
@@ -47,7 +47,7 @@ class RdbTarget:
 
 
 class RdbFrames:
-    """The records from ``start`` to ``stop`` of an RDB that ends at ``end``.
+    """The records from ``start`` to ``stop`` of an RDB.
 
     ``start``: its beginning, or the place of a command; ``stop``: such a place, or its end. ``database``: of the keys at
     ``start``. ``takes``: whether a key of a database is wanted at all. Nothing but :class:`Block` and :class:`Skipped` is
@@ -59,7 +59,6 @@ class RdbFrames:
         fd: int,
         start: int,
         stop: int,
-        end: int,
         *,
         where: str,
         preamble: Preamble,
@@ -71,10 +70,9 @@ class RdbFrames:
         self._fd = fd
         self._start = start
         self._stop = stop
-        self._end = end
         self._where = where
+        self._preamble = preamble
         self._version = preamble.version
-        self._templates = preamble.contents.templates
         self._database = database
         self._target = target
         self._restorer = Restorer(preamble.version, target.accepted)
@@ -82,16 +80,7 @@ class RdbFrames:
         self._block_bytes = block_bytes
 
     def __iter__(self) -> t.Iterator[Block | Skipped]:
-        rdb = Rdb(
-            self._fd,
-            self._start,
-            self._end,
-            where=self._where,
-            verify=False,
-            version=self._version if self._start else 0,
-            database=self._database,
-            templates=self._templates,
-        )
+        rdb = self._preamble.walk(self._start, self._database)
         takes, most, at_once = self._takes, self._block_bytes, self._at_once
         block = _Pending(self._start, self._database)
         reached = self._start

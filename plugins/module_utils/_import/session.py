@@ -232,7 +232,6 @@ class Session:
             part.fd,
             offset,
             stop,
-            part.end,
             where=str(part.path),
             preamble=part.preamble,
             database=database,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Frame, LargeCommand
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import Preamble
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry
 from ansible_collections.redisops.tair.plugins.module_utils._import.plain import keys_at_ends
 
 
@@ -66,17 +66,8 @@ def _cuts(part: Part, frames: t.Iterable[Frame], database: int) -> t.Iterator[tu
 
 
 def _cuts_of_rdb(part: Part, start: int, database: int) -> t.Iterator[tuple[int, int, bool]]:
-    preamble, reached = t.cast(Preamble, part.preamble), part.offset_of(start)
-    rdb = Rdb(
-        part.fd,
-        reached,
-        part.end,
-        where=str(part.path),
-        verify=False,
-        version=preamble.version if reached else 0,
-        database=database,
-        templates=preamble.contents.templates,
-    )
+    reached = part.offset_of(start)
+    rdb = t.cast(Preamble, part.preamble).walk(reached, database)
     for record in rdb:
         if isinstance(record, Entry):
             yield part.position_of(reached), database, True

@@ -21,7 +21,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, LargeCommand, Skipped
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import Preamble
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import selected_database
 from ansible_collections.redisops.tair.plugins.module_utils._import.routing import NotForClusters, route
@@ -177,18 +177,7 @@ def _commands(
 def _keys_of(session: Session, part: Part, start: int, database: int) -> t.Iterator[Found]:
     """The selected keys of an RDB from position ``start`` on."""
     takes, preamble = session.options.selection.takes, t.cast(Preamble, part.preamble)
-    offset = part.offset_of(start)
-    records = Rdb(
-        part.fd,
-        offset,
-        part.end,
-        where=str(part.path),
-        verify=False,
-        version=preamble.version if offset else 0,
-        database=database,
-        templates=preamble.contents.templates,
-    )
-    for record in records:
+    for record in preamble.walk(part.offset_of(start), database):
         if isinstance(record, Entry) and takes(record.key, record.database):
             yield Found(part.position_of(record.start), record.database, [b"RESTORE", record.key])
 

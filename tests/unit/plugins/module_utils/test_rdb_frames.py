@@ -34,7 +34,6 @@ def batches(
         part.fd,
         start,
         part.end,
-        part.end,
         where=str(part.path),
         preamble=t.cast(Preamble, part.preamble),
         database=database,
@@ -99,7 +98,6 @@ def test_all_keys_of_an_rdb_are_given_once_and_in_one_place_each() -> None:
             RdbFrames(
                 part.fd,
                 0,
-                part.end,
                 part.end,
                 where="x",
                 preamble=preamble,

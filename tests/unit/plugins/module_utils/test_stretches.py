@@ -35,7 +35,6 @@ def frames_of(
         part.fd,
         offset,
         stop,
-        part.end,
         where=where,
         preamble=part.preamble,
         database=database,
