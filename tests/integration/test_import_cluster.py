@@ -10,7 +10,6 @@ import os
 import random
 import signal
 import threading
-import time
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from ansible_collections.redisops.tair.tests.support import dataset, snapshot
 from ansible_collections.redisops.tair.tests.support.cluster import becomes_replica, node_serving
 from ansible_collections.redisops.tair.tests.support.module_process import ModuleProcess
 from ansible_collections.redisops.tair.tests.support.servers import Server, build
+from ansible_collections.redisops.tair.tests.support.waiting import wait_until
 
 StartCluster = t.Callable[..., t.List[Server]]
 
@@ -295,13 +295,6 @@ def test_a_master_that_fails_over_with_the_end_of_the_data_lost_is_caught_up(
 def is_written(client: redis.Redis) -> bool:
     """Whether all that was executed is in the AOF: a server postpones its writing while its disk is busy."""
     return not client.info("persistence")["aof_buffer_length"]
-
-
-def wait_until(holds: t.Callable[[], bool], timeout: float = 30.0) -> None:
-    end = time.monotonic() + timeout
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def imported_from(server: Server, late: t.Callable[[redis.Redis], object]) -> Source:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 import typing as t
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from ansible_collections.redisops.tair.tests.support.corpus import corpus
 from ansible_collections.redisops.tair.tests.support.module_process import ModuleProcess
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.small_aof import SELECT, assert_complete, lists_and_strings
+from ansible_collections.redisops.tair.tests.support.waiting import wait_until
 
 StartServer = t.Callable[..., Server]
 RunModule = t.Callable[..., t.Dict[str, t.Any]]
@@ -223,13 +223,6 @@ def is_dead(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
-
-
-def wait_until(happened: t.Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not happened():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
 
 
 def test_a_target_that_is_restarted_is_waited_for(aof: Path, start_server: StartServer) -> None:

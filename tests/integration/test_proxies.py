@@ -29,6 +29,7 @@ from ansible_collections.redisops.tair.tests.support.module_process import Modul
 from ansible_collections.redisops.tair.tests.support.proxies import Envoy, Haproxy, RealProxy, Twemproxy
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.small_aof import SELECT, assert_complete, lists_and_strings
+from ansible_collections.redisops.tair.tests.support.waiting import wait_until
 
 Result = t.Dict[str, t.Any]
 StartServer = t.Callable[..., Server]
@@ -306,13 +307,6 @@ def test_an_import_killed_behind_a_proxy_is_finished_by_the_next_one_exactly(
     found = snapshot.snapshot(nodes[0].host, nodes[0].port, cluster=True)
     expected = snapshot.snapshot(source.host, source.port)
     assert snapshot.diff({**expected, "functions": None}, {**found, "functions": None}) == []
-
-
-def wait_until(happened: t.Callable[[], t.Any]) -> None:
-    end = time.monotonic() + 30
-    while not happened():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
 
 
 def input_bytes(nodes: t.Iterable[Server]) -> int:
