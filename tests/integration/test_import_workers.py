@@ -23,6 +23,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoi
 from ansible_collections.redisops.tair.tests.support.certs import issue
 from ansible_collections.redisops.tair.tests.support.corpus import corpus
 from ansible_collections.redisops.tair.tests.support.module_process import ModuleProcess
+from ansible_collections.redisops.tair.tests.support.processes import process_state
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.small_aof import SELECT, assert_complete, lists_and_strings
 from ansible_collections.redisops.tair.tests.support.waiting import wait_until
@@ -210,19 +211,12 @@ def test_no_worker_outlives_the_import(how: signal.Signals, aof: Path, target: S
     )
     workers = wait_for_children(process.pid, 3)
     os.kill(process.pid, how)
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() and not is_dead(pid) for pid in workers))
+    wait_until(lambda: all(process_state(pid) in (None, "Z") for pid in workers))
 
 
 def wait_for_children(pid: int, count: int) -> list[int]:
     wait_until(lambda: len(children(pid)) == count)
     return children(pid)
-
-
-def is_dead(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 def test_a_target_that_is_restarted_is_waited_for(aof: Path, start_server: StartServer) -> None:

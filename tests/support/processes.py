@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import random
+import re
 import signal
 import socket
 from pathlib import Path
@@ -32,15 +33,32 @@ def die_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _stat(pid: int | str) -> list[str]:
+    """The fields of ``/proc/<pid>/stat`` after the name, which stands in parentheses and may hold anything."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def process_state(pid: int) -> str | None:
+    """``T``: stopped, ``Z``: ended and not yet waited for, ``None``: there is none; see proc(5)."""
+    try:
+        return _stat(pid)[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def has_signal_waiting(pid: int) -> bool:
+    """Whether a signal was sent to the process that it has not yet seen, as it is stopped."""
+    pending = re.search(r"^ShdPnd:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return pending is not None and int(pending[1], 16) != 0
+
+
 def descendants(pid: int) -> list[int]:
     """The processes below ``pid``, parents first."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                # The name stands in parentheses and may hold anything; the parent is the second field after it.
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                children.setdefault(parent, []).append(int(entry.name))
+                children.setdefault(int(_stat(entry.name)[1]), []).append(int(entry.name))
     found, todo = [], [pid]
     while todo:
         below = children.get(todo.pop(0), [])
