@@ -84,11 +84,27 @@ class Block:
             return len(self.commands)
         return len({place for place in self.places if place >= self.start})
 
+    def pieces(self, cuts: t.Sequence[int]) -> t.Iterator[Block]:
+        """What stands between these commands, by their numbers in ascending order; the number behind the last is one, too."""
+        places, last = self.places, len(self.commands)
+        ends = list(itertools.accumulate(self.sizes, initial=0))
+        for low, high in zip(cuts, cuts[1:]):
+            start, end = (self.start + ends[low], self.start + ends[high])
+            if places is not None:
+                start, end = places[low], places[high] if high < last else self.end
+            yield Block(
+                start,
+                end,
+                self.data[ends[low] : ends[high]],
+                self.commands[low:high],
+                self.sizes[low:high],
+                places[low:high] if places is not None else None,
+                self.database if high == last else None,
+            )
+
     def first(self, count: int) -> Block:
-        """Its first ``count`` commands. For blocks that hold every command."""
-        sizes = self.sizes[:count]
-        size = sum(sizes)
-        return Block(self.start, self.start + size, self.data[:size], self.commands[:count], sizes)
+        """Its first ``count`` commands."""
+        return next(self.pieces([0, count]), self)
 
     def offsets(self) -> t.Iterable[int]:
         """Where in the file each command begins."""

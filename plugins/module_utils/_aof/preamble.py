@@ -23,6 +23,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import END,
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import what_no_command_builds
 
 _READ_BYTES = 1 << 20
+#: From one place where a walk may begin to the next, at least.
+CUT_BYTES = 64 * 1024
 #: Entries that are kept of each kind that no command builds.
 _MOST_SAMPLES = 5
 
@@ -47,6 +49,9 @@ class Contents:
     """Those that keep something beside their keys, which no command brings anywhere."""
     templates: dict[int, int] = field(default_factory=dict)
     """See :class:`Rdb`."""
+    cuts: list[tuple[int, int]] = field(default_factory=list)
+    """Offsets where a walk may begin, as a key ends there and all that belongs to it, and the database that is selected there.
+    The last one is the end."""
     unbuildable: dict[str, Sample] = field(default_factory=dict)
     """What no command builds, by what it is: a target can only have it as it stands, if at all."""
 
@@ -70,8 +75,13 @@ class Preamble:
         found = Contents()
         rdb = Rdb(self._fd, 0, self._size, where=self._where, verify=not self._is_all_of_it, skim=True)
         odd = rdb_types.UNBUILDABLE
+        reached, database, cut = 0, 0, 0
         for record in rdb:
             if isinstance(record, Entry):
+                if reached - cut >= CUT_BYTES:
+                    cut = reached
+                    found.cuts.append((cut, database))
+                reached, database = record.end, record.database
                 found.keys[record.database] += 1
                 if record.type in odd:
                     sample = found.unbuildable.setdefault(
@@ -80,11 +90,20 @@ class Preamble:
                     sample.count += 1
                     if len(sample.first) < _MOST_SAMPLES:
                         sample.first.append(record)
-            elif isinstance(record, ModuleAux):
+                continue
+            if isinstance(record, ModuleAux):
                 found.modules.add(record.module)
+            if rdb.database == database:
+                reached = rdb.reached  # behind the number of another database no walk can begin
         found.keys.update(rdb.skimmed)
+        found.cuts.append((t.cast(int, rdb.tail), rdb.database))
         found.end, found.version, found.templates = t.cast(int, rdb.tail), rdb.version, rdb.templates
         return found
+
+    @property
+    def cuts(self) -> t.Sequence[tuple[int, int]]:
+        """See :class:`Contents`."""
+        return self.contents.cuts
 
     def walk(self, start: int, database: int) -> Rdb:
         """Its records from ``start`` on: the beginning, or where a record ends. ``database``: of the keys there.

@@ -33,6 +33,11 @@ _WRITTEN = frozenset(
         b"XSETID",
         b"XGROUP",
         b"XCLAIM",
+        b"XCFGSET",
+        b"XIDMPRECORD",
+        b"XNACK",
+        b"ARMSET",
+        b"ARSEEK",
         b"PEXPIREAT",
         b"HPEXPIREAT",
         b"EXPIREMEMBERAT",
@@ -69,10 +74,15 @@ class WhileRewritten:
             yield frame
 
     def _is_foreign(self, command: Command) -> bool:
-        if command[0] == b"SELECT" and len(command) == 2 and command[1].isdigit():
+        if is_select(command):
             before, self._database = self._database, int(command[1])
             return self._database <= before
         return not _written(command[0])
+
+
+def is_select(command: Command) -> bool:
+    """Whether it selects a database, as servers write that."""
+    return command[0] == b"SELECT" and len(command) == 2 and command[1].isdigit()
 
 
 def _written(name: bytes) -> bool:

@@ -66,12 +66,7 @@ def blocks_by_database(block: Block) -> t.Iterator[Block]:
     if not cuts:
         yield block
         return
-    places, taken = [*block.offsets(), block.end], 0
-    for low, high in zip([0, *cuts], [*cuts, len(block.commands)]):
-        size = sum(block.sizes[low:high])
-        data = block.data[taken : taken + size]
-        taken += size
-        yield Block(places[low], places[high], data, block.commands[low:high], block.sizes[low:high], places[low:high])
+    yield from block.pieces([0, *cuts, len(block.commands)])
 
 
 def read_large(fd: int, large: LargeCommand) -> Block:

@@ -12,15 +12,16 @@ Whatever goes wrong on the connection is met in one way: connect again, read the
 from __future__ import annotations
 
 import contextlib
+import gc
 import secrets
 import time
 import typing as t
 from dataclasses import replace
 
 from ansible.module_utils.compat.version import LooseVersion
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Annotation, Frame
-from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof, Part
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rewritten import WhileRewritten
+from ansible_collections.redisops.tair.plugins.module_utils._aof.until import Until
 from ansible_collections.redisops.tair.plugins.module_utils._errors import (
     AofFormatError,
     ConnectError,
@@ -42,6 +43,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.session impo
     Session,
     passing_state,
 )
+from ansible_collections.redisops.tair.plugins.module_utils._import.stretches import Why
 from ansible_collections.redisops.tair.plugins.module_utils._import.survey import survey
 from ansible_collections.redisops.tair.plugins.module_utils._import.targets import topology_for
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import Link
@@ -77,7 +79,8 @@ def import_aof(
         session.round_trip = topology.round_trip()
         topology.close()
         began_at = session.checkpoint.position
-        end = _stream_to_the_end(session)
+        with _uncollected():
+            end = _stream_to_the_end(session)
         outcome.position = session.checkpoint.position
         outcome.bytes = outcome.position - began_at
         outcome.truncated_bytes = aof.size - end if end is not None else 0
@@ -185,6 +188,18 @@ def _choose_start(session: Session, known: str = "", *, dry_run: bool = False) -
     session.checkpoint = replace(session.checkpoint, alone=alone)
 
 
+@contextlib.contextmanager
+def _uncollected() -> t.Iterator[None]:
+    """Without Python's cyclic garbage collector: nothing that is sent refers to itself, and it would look at all of it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def _stream_to_the_end(session: Session) -> int | None:
     """Stream until the end is confirmed, through lost connections and passing states of the target.
 
@@ -224,27 +239,18 @@ def _stream(session: Session, link: Link) -> int | None:
         if part.begins_anew and start == part.position and session.checkpoint.db:
             session.checkpoint = session.checkpoint.at(session.checkpoint.position, db=0)
             session.topology.select(session, link, 0)
-        database = session.checkpoint.db
-        until = _Until(session.frames(part, start, end, database), session.options.until)
-        rewritten = None
-        if part.rewritten and part.preamble is None:
-            rewritten = WhileRewritten(until, -1 if start == part.position else database)
-        frames = rewritten or until
         try:
-            if part.rewritten and are_worth_it(session, part):
-                send_by_workers(session, link, part, frames)
-            else:
-                send = send_plain if part.rewritten else session.topology.send_in_order
-                send(session, link, part, session.selected(part, frames, database))
+            together = part.rewritten and are_worth_it(session, part)
+            why = send_by_workers(session, link, part) if together else _send_alone(session, link, part)
         except AofFormatError as exc:
             exc.changed = session.state()
             raise
         reached = max(session.checkpoint.position, part.position)
-        if rewritten is not None and rewritten.stopped:
+        if why == "clients":
             session.aof = session.aof.rewritten_until(reached)
             session.checkpoint = session.checkpoint.at(reached, rewritten=reached)
             return _stream(session, link)
-        if until.reached:
+        if why == "until":
             return None
         if reached < end and not part.last:
             raise AofFormatError(
@@ -255,20 +261,18 @@ def _stream(session: Session, link: Link) -> int | None:
     return max(session.checkpoint.position, part.position)
 
 
-class _Until:
-    """Frames up to the first annotation later than ``until``; ``reached`` tells whether there was one."""
-
-    def __init__(self, frames: t.Iterable[Frame], until: int | None) -> None:
-        self._frames = frames
-        self._until = until
-        self.reached = False
-
-    def __iter__(self) -> t.Iterator[Frame]:
-        for frame in self._frames:
-            if self._until is not None and isinstance(frame, Annotation) and (frame.timestamp or 0) > self._until:
-                self.reached = True
-                return
-            yield frame
+def _send_alone(session: Session, link: Link, part: Part) -> Why:
+    """Send what is left of a part by this process. Why it ended: see :class:`Sighting`."""
+    start, database = max(session.checkpoint.position, part.position), session.checkpoint.db
+    until = Until(session.frames(part, start, part.position + part.size, database), session.options.until)
+    rewritten = None
+    if part.rewritten and part.preamble is None:
+        rewritten = WhileRewritten(until, -1 if start == part.position else database)
+    send = send_plain if part.rewritten else session.topology.send_in_order
+    send(session, link, part, session.selected(part, rewritten or until, database))
+    if rewritten is not None and rewritten.stopped:
+        return "clients"
+    return "until" if until.reached else "file"
 
 
 def _check_evictions(session: Session, before: list[ServerFacts], after: list[ServerFacts]) -> None:

@@ -190,15 +190,7 @@ def _split_at_select(block: Block) -> t.Iterator[Block]:
         yield block
         return
     selects = [at for at, command in enumerate(block.commands) if command[0] == b"SELECT"]
-    cuts = sorted({0, len(block.commands), *selects, *(at + 1 for at in selects)})
-    taken = 0
-    places = [*block.offsets(), block.end]
-    for low, high in zip(cuts, cuts[1:]):
-        sizes = block.sizes[low:high]
-        data = block.data[taken : taken + sum(sizes)]
-        taken += len(data)
-        last = block.database if high == len(block.commands) else None
-        yield Block(places[low], places[high], data, block.commands[low:high], sizes, places[low:high], last)
+    yield from block.pieces(sorted({0, len(block.commands), *selects, *(at + 1 for at in selects)}))
 
 
 def _raw(block: Block) -> Batch:

@@ -15,10 +15,12 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Frame
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, TairError
 from ansible_collections.redisops.tair.plugins.module_utils._import.abandoned import end_when_abandoned
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import Batch, Cursor
+from ansible_collections.redisops.tair.plugins.module_utils._import.looking import look_for
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import ConnectionLost
 from ansible_collections.redisops.tair.plugins.module_utils._import.plain import plain_batches, record_errors
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import (
@@ -27,7 +29,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.session impo
     Rewind,
     Session,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._import.stretches import Stretch
+from ansible_collections.redisops.tair.plugins.module_utils._import.stretches import Look, Stretch
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import Link
 from ansible_collections.redisops.tair.plugins.module_utils._replies import explain
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply
@@ -92,17 +94,38 @@ class _Worker:
         self._submitted = self._finished = 0
         """Batches."""
         self._sent: deque[_Sent] = deque()
+        self._found: dict[int, tuple[int, list[Frame]]] = {}
+        """What stands in stretches that may be ours to send, by where they begin; with where they end."""
 
     def run(self) -> None:
         while True:
             if not self._connection.poll():
                 self._drain()
-            self._send(self._connection.recv())
+            todo = self._connection.recv()
+            if isinstance(todo, Look):
+                self._look(todo)
+            else:
+                self._send(todo)
+
+    def _look(self, look: Look) -> None:
+        session = self._session
+        sighting, frames = look_for(look, self._part, moment=session.options.until, block_bytes=session.batch_bytes)
+        if sighting.start is not None and frames is not None:
+            self._found[sighting.start] = sighting.end, frames
+        self._connection.send(sighting)
+
+    def _frames(self, stretch: Stretch) -> t.Iterable[Frame]:
+        """What stands in a stretch, from the file once more if that has not been kept."""
+        self._found = {start: found for start, found in self._found.items() if start >= stretch.start}
+        end, frames = self._found.pop(stretch.start, (0, []))
+        if end == stretch.end:
+            return frames
+        return self._session.frames(self._part, stretch.start, stretch.end, stretch.database)
 
     def _send(self, stretch: Stretch) -> None:
         session, database = self._session, stretch.database
         session.topology.select(session, self._link, database)
-        frames = session.frames(self._part, stretch.start, stretch.end, database)
+        frames = self._frames(stretch)
         batches = plain_batches(
             self._part,
             session.selected(self._part, frames, database),
@@ -121,7 +144,7 @@ class _Worker:
         self._confirm()
 
     def _drain(self) -> None:
-        while not self._link.idle:
+        while not self._link.idle and not self._connection.poll():
             self._link.wait()
             self._confirm()
 

@@ -6,9 +6,9 @@
 
 """The rewritten part of an AOF, sent by several processes.
 
-This one finds out where keys begin and hands stretches to the workers; each reads its own from the file and sends them over
-its own connections. What they have done counts in the order of the file, so there is one checkpoint, the same that a single
-process writes: whatever happens, any number of workers can go on from there.
+This one has the workers look for stretches of the file and hands them out as they are proved; each reads its own from the file
+and sends them over its own connections. What they have done counts in the order of the file, so there is one checkpoint, the same
+that a single process writes: whatever happens, any number of workers can go on from there.
 """
 
 from __future__ import annotations
@@ -20,17 +20,25 @@ from collections import deque
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Frame
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Outcome, Rewind, Session
-from ansible_collections.redisops.tair.plugins.module_utils._import.stretches import Stretch, stretches
+from ansible_collections.redisops.tair.plugins.module_utils._import.stretches import (
+    Chain,
+    Look,
+    Sighting,
+    Stretch,
+    Why,
+    stretches_of_rdb,
+)
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import CheckpointRequest, Link
 from ansible_collections.redisops.tair.plugins.module_utils._import.worker import Done, Failed, work
 from ansible_collections.redisops.tair.plugins.module_utils._import.zone import Zone
 
 #: A stretch's share of the window.
 _STRETCHES = 16
+#: Stretches that a worker finds before it is given one of them.
+_AHEAD = 2
 #: Seconds that a worker has to end when it is told to.
 _PATIENCE = 5.0
 
@@ -41,18 +49,22 @@ def are_worth_it(session: Session, part: Part) -> bool:
     return session.options.workers > 1 and left > session.window_bytes
 
 
-def send_by_workers(session: Session, link: Link, part: Part, frames: t.Iterable[Frame]) -> None:
-    """Send what is left of a rewritten part and wait until all of it is confirmed.
-
-    ``frames``: what is to be sent, as it stands in the file.
-    """
+def send_by_workers(session: Session, link: Link, part: Part) -> Why:
+    """Send what is left of a rewritten part and wait until all of it is confirmed. Why it ended: see :class:`Sighting`."""
     size = max(session.window_bytes // _STRETCHES, session.batch_bytes)
-    checkpoint = session.checkpoint
-    start = max(checkpoint.position, part.position)
+    start, end, database = (
+        max(session.checkpoint.position, part.position),
+        part.position + part.size,
+        session.checkpoint.db,
+    )
     zone = Zone(session, link, part)
     with _workers(session, part, zone.careful_until) as workers:
         crew = _Crew(session, link, zone, workers, session.window_bytes // len(workers) + size)
-        crew.send(stretches(part, frames, start, checkpoint.db, size))
+        if part.preamble is not None:
+            crew.send(stretches_of_rdb(part, start, database, size))
+            return "file"
+        highest = -1 if start == part.position else database
+        return crew.send_found(Chain(start, end, database=database, highest=highest, size=size))
 
 
 @dataclass
@@ -107,23 +119,54 @@ class _Crew:
     most: int
     handed: deque[_Handed] = field(default_factory=deque)
     """In the order of the file."""
+    last: Stretch | None = None
+    """That has been handed out."""
+    chain: Chain | None = None
 
     def send(self, todo: t.Iterable[Stretch]) -> None:
-        last: Stretch | None = None
-        for last in todo:
-            self._cover(last.end)
-            worker = min(self.workers, key=lambda worker: worker.load)
-            while worker.load and worker.load + last.end - last.start > self.most:
+        """Send stretches that are known."""
+        for stretch in todo:
+            while min(worker.load for worker in self.workers) + stretch.end - stretch.start > self.most and self.handed:
                 self._take_in()
-                worker = min(self.workers, key=lambda worker: worker.load)
-            self._hand(last, worker)
-            self._take_in(block=False)
+            self._hand(stretch, min(self.workers, key=lambda worker: worker.load))
+        self._finish()
+
+    def send_found(self, chain: Chain) -> Why:
+        """Send stretches that are to be found; each is for the worker that has found it, which holds it already."""
+        self.chain = chain
+        while chain.last is None:
+            self._look_ahead(chain)
+            found = chain.next()
+            if found is None:
+                if chain.last is None:
+                    self._take_in()
+                continue
+            worker, todo = self.workers[found[0]], found[1]
+            if isinstance(todo, Look):
+                self._tell(worker, todo)
+                continue
+            while worker.load and worker.load + todo.end - todo.start > self.most:
+                self._take_in()
+            self._hand(todo, worker)
+        self._finish()
+        if chain.last.damage is not None:
+            raise chain.last.damage
+        return chain.last.why
+
+    def _look_ahead(self, chain: Chain) -> None:
+        """Have everybody look for what is to be sent next while something is being sent."""
+        for number in sorted(range(len(self.workers)), key=lambda number: self.workers[number].load):
+            while chain.looks(number) < _AHEAD and (look := chain.look(number)) is not None:
+                self._tell(self.workers[number], look)
+
+    def _finish(self) -> None:
+        """Wait until everything is done, and write that down."""
         while self.handed:
             self._take_in()
         while not self.link.idle:
             self._confirm_checkpoint()
-        if last is not None:
-            self.zone.close(last.end, last.database_after)
+        if self.last is not None:
+            self.zone.close(self.last.end, self.last.database_after)
             self._confirm_checkpoint()
 
     def _cover(self, position: int) -> None:
@@ -140,11 +183,17 @@ class _Crew:
                 self.zone.confirm(done)
 
     def _hand(self, stretch: Stretch, worker: _Worker) -> None:
+        self._cover(stretch.end)
         self.session.outcome.changed = True
         self.handed.append(_Handed(stretch))
+        self.last = stretch
         worker.load += stretch.end - stretch.start
+        self._tell(worker, stretch)
+        self._take_in(block=False)
+
+    def _tell(self, worker: _Worker, what: Look | Stretch) -> None:
         with contextlib.suppress(OSError):  # it has ended: what it has told before that is yet to be read
-            worker.connection.send(stretch)
+            worker.connection.send(what)
 
     def _take_in(self, *, block: bool = True) -> None:
         """Take in what workers tell: all that is there, or the next that comes."""
@@ -157,7 +206,10 @@ class _Crew:
                     self._lost(worker)
                 if isinstance(told, Failed):
                     self._fail(told)
-                self._done(worker, told)
+                elif isinstance(told, Sighting):
+                    t.cast(Chain, self.chain).take(told)
+                else:
+                    self._done(worker, told)
         self._count()
 
     def _done(self, worker: _Worker, told: Done) -> None:

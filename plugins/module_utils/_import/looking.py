@@ -1,0 +1,145 @@
+# Copyright (c) 2026, redisops.tair contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Looking for a stretch of a rewritten part that holds commands: where it begins and ends, and what it holds."""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+
+from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import first_key
+from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Frame, Frames, LargeCommand
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rewritten import WhileRewritten, is_select
+from ansible_collections.redisops.tair.plugins.module_utils._aof.until import Until
+from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
+from ansible_collections.redisops.tair.plugins.module_utils._import.plain import keys_at_ends
+from ansible_collections.redisops.tair.plugins.module_utils._import.stretches import Look, Sighting, Why
+
+#: The end of a line, and behind it the beginning of a command.
+_COMMAND = re.compile(rb"\r\n(?=\*[1-9]\d{0,9}\r\n\$)")
+_LONGEST = 18
+_READ_BYTES = 64 * 1024
+#: As many times as long as asked may a stretch become, by a key that does not end, before its frames are read once more.
+_MOST_HELD = 4
+
+
+def look_for(look: Look, part: Part, *, moment: int | None, block_bytes: int) -> tuple[Sighting, list[Frame] | None]:
+    """What is found, and its frames, as they stand in the file; None where that is too much to hold.
+
+    ``moment``: until when commands are wanted. ``block_bytes``: how long a frame is, about.
+    """
+    at = look.start if look.start is not None else _first_likely(part, look)
+    if at is None:
+        return Sighting(look, None, look.next_mark), None
+    frames = Frames(part.fd, part.offset_of(at), part.end, where=str(part.path), block_bytes=block_bytes)
+    until = Until(frames, moment)
+    rewritten = WhileRewritten(until, look.database)
+    search = _Search(part, look)
+    why: Why = "file"
+    damage = None
+    try:
+        for frame in rewritten:
+            if search.take(frame):
+                why = "key"
+                break
+    except AofFormatError as exc:
+        damage = exc
+    if until.reached:
+        why = "until"
+    elif rewritten.stopped and why != "key":
+        why = "clients"
+    return Sighting(look, search.start, search.end, search.selected, why, damage), search.frames
+
+
+def _first_likely(part: Part, look: Look) -> int | None:
+    """The first place between the marks that looks like the beginning of a command: any that is one does."""
+    offset, stop = part.offset_of(look.mark), part.offset_of(look.next_mark)
+    offset = max(offset - 2, part.start)
+    while offset < stop:
+        data = os.pread(part.fd, _READ_BYTES, offset)
+        found = _COMMAND.search(data)
+        if found is not None:
+            place = offset + found.end()
+            return part.position_of(place) if place < stop else None
+        if len(data) <= _LONGEST:
+            return None
+        offset += len(data) - _LONGEST
+    return None
+
+
+class _Search:
+    """Takes frames one by one until the stretch ends. ``start``: where it begins; ``end``: behind all that was taken of it."""
+
+    def __init__(self, part: Part, look: Look) -> None:
+        self._part = part
+        self._look = look
+        self._room = _MOST_HELD * (look.next_mark - look.mark)
+        self._met = False
+        """A command."""
+        self._key: bytes | None = None
+        """Of the last one."""
+        self._behind = False
+        """Whether one has begun behind the next mark: the next key is another stretch's."""
+        self.start = look.start
+        self.end = look.mark if look.start is None else look.start
+        self.selected: tuple[int, int] | None = None
+        self.frames: list[Frame] | None = []
+
+    def take(self, frame: Frame) -> bool:
+        """Whether that was the last one."""
+        if not isinstance(frame, (Block, LargeCommand)):
+            if self.start is not None:
+                self._hold(frame)
+            return False
+        if self.start is None or self._part.position_of(frame.end) > self._look.next_mark:
+            return self._take_by_keys(frame)
+        self._hold(frame)
+        self._met, self._key = True, keys_at_ends(frame)[1]
+        return False
+
+    def _take_by_keys(self, frame: Block | LargeCommand) -> bool:
+        """The same, command by command."""
+        if isinstance(frame, Block):
+            keys: t.Iterable[bytes | None] = map(first_key, frame.commands)
+            offsets, high = frame.offsets(), len(frame.commands)
+        else:
+            keys, offsets, high = [frame.key], [frame.start], 1
+        low = 0 if self.start is not None else high
+        done = False
+        for number, (offset, key) in enumerate(zip(offsets, keys)):
+            place = self._part.position_of(offset)
+            begins = self._met and (key is None or key != self._key)
+            if begins and self._behind:
+                high, done = number, True
+                break
+            if begins and self.start is None:
+                self.start, low = place, number
+            if place >= self._look.next_mark:
+                if self.start is None:
+                    return True
+                self._behind = True
+            self._met, self._key = True, key
+        if low < high:
+            whole = isinstance(frame, LargeCommand) or (low, high) == (0, len(frame.commands))
+            self._hold(frame if whole else next(t.cast(Block, frame).pieces([low, high]), frame))
+        return done
+
+    def _hold(self, frame: Frame) -> None:
+        self.end = self._part.position_of(frame.end)
+        if isinstance(frame, Block):
+            self._room -= len(frame.data)
+            if b"SELECT" in frame.names:
+                databases = [int(command[1]) for command in frame.commands if is_select(command)]
+                if databases:
+                    first = databases[0] if self.selected is None else self.selected[0]
+                    self.selected = (first, databases[-1])
+        if self._room < 0:
+            self.frames = None
+        if self.frames is not None:
+            self.frames.append(frame)
