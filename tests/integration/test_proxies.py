@@ -27,7 +27,7 @@ from ansible_collections.redisops.tair.tests.support.dataset import fill
 from ansible_collections.redisops.tair.tests.support.migration import Migration
 from ansible_collections.redisops.tair.tests.support.module_process import ModuleProcess
 from ansible_collections.redisops.tair.tests.support.proxies import Envoy, Haproxy, RealProxy, Twemproxy
-from ansible_collections.redisops.tair.tests.support.servers import Server
+from ansible_collections.redisops.tair.tests.support.servers import RESP2, Server
 from ansible_collections.redisops.tair.tests.support.small_aof import SELECT, assert_complete, lists_and_strings
 from ansible_collections.redisops.tair.tests.support.waiting import wait_until
 
@@ -272,7 +272,7 @@ def test_what_replicas_say_is_not_taken_for_the_checkpoint(
     process.kill()
     assert process.result() is None
     time.sleep(0.5)
-    seen = redis.Redis(host=proxy.host, port=proxy.port, protocol=2)
+    seen = redis.Redis(host=proxy.host, port=proxy.port, **RESP2)
     assert master.client().exists(CHECKPOINT_KEY) and not seen.hlen(CHECKPOINT_KEY), "the proxy must ask the replica"
 
     with open_aof(find_aof(source.aof_path())) as aof:

@@ -20,7 +20,7 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._tunnel import Tunne
 from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, local_host, run_playbook
 from ansible_collections.redisops.tair.tests.support.certs import issue
 from ansible_collections.redisops.tair.tests.support.processes import free_port
-from ansible_collections.redisops.tair.tests.support.servers import Server
+from ansible_collections.redisops.tair.tests.support.servers import RESP2, Server
 from ansible_collections.redisops.tair.tests.support.sshd import Sshd
 
 Vars = t.Dict[str, t.Any]
@@ -138,7 +138,7 @@ def test_a_tunnel_carries_several_connections_and_large_replies(
     server = start_server("redis-7.0.15")
     large = bytes(range(256)) * 40_000
     with Tunnel(connection, server.host, server.port) as tunnel:
-        clients = [redis.Redis(tunnel.host, tunnel.port, protocol=2) for _client in range(5)]
+        clients = [redis.Redis(tunnel.host, tunnel.port, **RESP2) for _client in range(5)]
         threads = [
             threading.Thread(target=client.set, args=(f"key:{n}", large + bytes([n])))
             for n, client in enumerate(clients)
@@ -151,7 +151,7 @@ def test_a_tunnel_carries_several_connections_and_large_replies(
         for client in clients:
             client.close()
     with pytest.raises(redis.ConnectionError):
-        redis.Redis(tunnel.host, tunnel.port, protocol=2).ping()
+        redis.Redis(tunnel.host, tunnel.port, **RESP2).ping()
 
 
 def test_a_cut_ssh_connection_ends_the_connections_through_it(
@@ -159,7 +159,7 @@ def test_a_cut_ssh_connection_ends_the_connections_through_it(
 ) -> None:
     server = start_server("redis-7.0.15")
     with Tunnel(connection, server.host, server.port) as tunnel:
-        client = redis.Redis(tunnel.host, tunnel.port, protocol=2, socket_timeout=20)
+        client = redis.Redis(tunnel.host, tunnel.port, **RESP2, socket_timeout=20)
         client.ping()
         sshd.kill_connections()
         with pytest.raises(redis.ConnectionError):
@@ -171,6 +171,6 @@ def test_a_server_that_has_gone_is_an_ended_connection(start_server: StartServer
     with Tunnel(connection, server.host, server.port) as tunnel:
         server.stop()
         with pytest.raises(redis.ConnectionError):
-            redis.Redis(tunnel.host, tunnel.port, protocol=2, socket_timeout=20).ping()
+            redis.Redis(tunnel.host, tunnel.port, **RESP2, socket_timeout=20).ping()
     with pytest.raises(ConnectError, match="nothing listens there"):
         Tunnel(connection, server.host, server.port)

@@ -15,6 +15,7 @@ the main thread.)
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import pwd
 import shutil
@@ -34,6 +35,9 @@ from ansible_collections.redisops.tair.tests.support.processes import die_with_p
 from ansible_collections.redisops.tair.tests.support.wheels import UnavailableError, Wheel
 
 Config = t.Mapping[str, t.Union[str, int, t.Sequence[str]]]
+
+#: For ``redis.Redis``: the replies that all servers give. Before redis-py 5 there were no others.
+RESP2: t.Dict[str, t.Any] = {"protocol": 2} if "protocol" in inspect.signature(redis.Redis.__init__).parameters else {}
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,7 @@ class Server:
         """A redis-py client, logged in with the server's password unless ``options`` say otherwise."""
         if self.certificate is not None:
             options = {"ssl": True, "ssl_ca_certs": str(self.certificate.ca_file), **options}
-        options = {"host": self.host, "port": self.port, "password": self.password or None, "protocol": 2, **options}
+        options = {"host": self.host, "port": self.port, "password": self.password or None, **RESP2, **options}
         return redis.Redis(db=db, **options)
 
     def login(self) -> dict[str, t.Any]:
