@@ -196,8 +196,11 @@ options:
     default: 16777216
   workers:
     description:
-      - How many processes send what a rewrite wrote (a base file, an RDB, the first O(aof_base_size) bytes of a single file), each
+      - Up to how many processes send what a rewrite wrote (a base file, an RDB, the first O(aof_base_size) bytes of a single file), each
         its own stretches of the file over its own connections. What follows is sent by one.
+      - The first O(window_bytes) are sent by one. As many more are started as processors are idle meanwhile, so that they never make it
+        slower; RV(workers) tells how many there were. Where a O(rate_limit) is given, or the kernel does not tell how busy processors are, it is
+        as many as asked for.
       - Worth it where one process, which sends 60 to 100 MB a second, is slower than the target, such as a cluster with several masters,
         and processors are free where the import runs. One standalone server is no faster for it.
       - Whatever is left of an import that was killed can be gone on with by any number of workers.
@@ -421,6 +424,11 @@ reconnects:
   returned: success with O(state=present)
   type: int
   sample: 0
+workers:
+  description: How many processes have sent what a rewrite wrote.
+  returned: success with O(state=present)
+  type: int
+  sample: 1
 elapsed:
   description: Seconds.
   returned: success with O(state=present)
@@ -532,6 +540,7 @@ def import_(module: AnsibleModule) -> Result:
         "evicted_keys": outcome.evicted_keys,
         "expired_keys": outcome.expired_keys,
         "reconnects": outcome.reconnects,
+        "workers": outcome.workers,
         "elapsed": round(outcome.elapsed, 3),
     }
     if rewritten and not module.check_mode:

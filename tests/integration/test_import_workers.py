@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import typing as t
 from pathlib import Path
@@ -23,7 +25,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoi
 from ansible_collections.redisops.tair.tests.support.certs import issue
 from ansible_collections.redisops.tair.tests.support.corpus import corpus
 from ansible_collections.redisops.tair.tests.support.module_process import ModuleProcess
-from ansible_collections.redisops.tair.tests.support.processes import process_state
+from ansible_collections.redisops.tair.tests.support.processes import die_with_parent, process_state
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.small_aof import SELECT, assert_complete, lists_and_strings
 from ansible_collections.redisops.tair.tests.support.waiting import wait_until
@@ -83,7 +85,7 @@ def test_it_tells_the_same_as_one_process(aof: Path, target: Server) -> None:
     assert_complete(target.client(), LISTS)
     for field in ("commands", "position", "bytes", "databases", "warnings", "changed"):
         assert getattr(together, field) == getattr(alone, field)
-    assert together.errors.count == 0
+    assert together.errors.count == 0 and (alone.workers, together.workers) == (1, 3)
     positions = [progress.position for progress in told]
     assert positions == sorted(positions) and len(positions) > 1 and positions[-1] <= aof.stat().st_size
 
@@ -232,3 +234,24 @@ def test_a_target_that_is_restarted_is_waited_for(aof: Path, start_server: Start
     outcome = imported(aof, target.port, report=report, rate_limit=1_000_000)
     assert outcome.reconnects >= 1
     assert_complete(target.client(), LISTS)
+
+
+def test_where_no_processor_is_idle_one_process_does_it(start_server: StartServer, tmp_path: Path) -> None:
+    path = tmp_path / "appendonly.aof"
+    value = b"$1000\r\n" + b"x" * 1000 + b"\r\n"
+    path.write_bytes(
+        b"".join(b"*3\r\n$3\r\nSET\r\n$%d\r\n%d\r\n" % (len(str(key)), key) + value for key in range(100_000))
+    )
+    target = start_server("redis-7.0.15")
+    busy = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"], preexec_fn=die_with_parent)
+        for _processor in range(2 * (os.cpu_count() or 1))
+    ]
+    try:
+        outcome = imported(path, target.port, workers=2, batch_bytes=64 * 1024, window_bytes=32 << 20)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert outcome.workers == 1
+    assert target.client().dbsize() == 100_000

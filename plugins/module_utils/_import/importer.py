@@ -19,9 +19,7 @@ import typing as t
 from dataclasses import replace
 
 from ansible.module_utils.compat.version import LooseVersion
-from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof, Part
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rewritten import WhileRewritten
-from ansible_collections.redisops.tair.plugins.module_utils._aof.until import Until
+from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof
 from ansible_collections.redisops.tair.plugins.module_utils._errors import (
     AofFormatError,
     ConnectError,
@@ -31,9 +29,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import (
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.compat import compat_for
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import ConnectionLost
-from ansible_collections.redisops.tair.plugins.module_utils._import.plain import send_plain
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
 from ansible_collections.redisops.tair.plugins.module_utils._import.restoring import prepare
+from ansible_collections.redisops.tair.plugins.module_utils._import.sending import send_part
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import (
     Options,
     Outcome,
@@ -43,11 +41,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.session impo
     Session,
     passing_state,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._import.stretches import Why
 from ansible_collections.redisops.tair.plugins.module_utils._import.survey import survey
 from ansible_collections.redisops.tair.plugins.module_utils._import.targets import topology_for
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import Link
-from ansible_collections.redisops.tair.plugins.module_utils._import.workers import are_worth_it, send_by_workers
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, LoginRefusedError, ServerFacts
 
 
@@ -240,8 +236,7 @@ def _stream(session: Session, link: Link) -> int | None:
             session.checkpoint = session.checkpoint.at(session.checkpoint.position, db=0)
             session.topology.select(session, link, 0)
         try:
-            together = part.rewritten and are_worth_it(session, part)
-            why = send_by_workers(session, link, part) if together else _send_alone(session, link, part)
+            why = send_part(session, link, part)
         except AofFormatError as exc:
             exc.changed = session.state()
             raise
@@ -259,20 +254,6 @@ def _stream(session: Session, link: Link) -> int | None:
                 todo="Fetch the AOF again",
             )
     return max(session.checkpoint.position, part.position)
-
-
-def _send_alone(session: Session, link: Link, part: Part) -> Why:
-    """Send what is left of a part by this process. Why it ended: see :class:`Sighting`."""
-    start, database = max(session.checkpoint.position, part.position), session.checkpoint.db
-    until = Until(session.frames(part, start, part.position + part.size, database), session.options.until)
-    rewritten = None
-    if part.rewritten and part.preamble is None:
-        rewritten = WhileRewritten(until, -1 if start == part.position else database)
-    send = send_plain if part.rewritten else session.topology.send_in_order
-    send(session, link, part, session.selected(part, rewritten or until, database))
-    if rewritten is not None and rewritten.stopped:
-        return "clients"
-    return "until" if until.reached else "file"
 
 
 def _check_evictions(session: Session, before: list[ServerFacts], after: list[ServerFacts]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import typing as t
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import first_key
@@ -40,21 +41,27 @@ def look_for(look: Look, part: Part, *, moment: int | None, block_bytes: int) ->
     frames = Frames(part.fd, part.offset_of(at), part.end, where=str(part.path), block_bytes=block_bytes)
     until = Until(frames, moment)
     rewritten = WhileRewritten(until, look.database)
-    search = _Search(part, look)
+    found = StretchFrames(rewritten, part, look)
+    held: list[Frame] | None = []
+    room = _MOST_HELD * (look.next_mark - look.mark)
     why: Why = "file"
     damage = None
     try:
-        for frame in rewritten:
-            if search.take(frame):
-                why = "key"
-                break
+        for frame in found:
+            room -= len(frame.data) if isinstance(frame, Block) else 0
+            if held is not None:
+                held.append(frame)
+            if room < 0:
+                held = None
     except AofFormatError as exc:
         damage = exc
-    if until.reached:
+    if found.complete:
+        why = "key"
+    elif until.reached:
         why = "until"
-    elif rewritten.stopped and why != "key":
+    elif rewritten.stopped:
         why = "clients"
-    return Sighting(look, search.start, search.end, search.selected, why, damage), search.frames
+    return Sighting(look, found.start, found.end, found.selected, why, damage), held
 
 
 def _first_likely(part: Part, look: Look) -> int | None:
@@ -73,13 +80,21 @@ def _first_likely(part: Part, look: Look) -> int | None:
     return None
 
 
-class _Search:
-    """Takes frames one by one until the stretch ends. ``start``: where it begins; ``end``: behind all that was taken of it."""
+class StretchFrames:
+    """Those of ``frames`` that belong to a stretch, from the first one on if that begins a key which is known to be its first.
 
-    def __init__(self, part: Part, look: Look) -> None:
+    ``start``: where it begins, once that is known. ``end``: behind all that was given. ``complete``: whether it ends before
+    the frames do. ``selected``: the first and the last database that is selected in it. ``is_enough``: asked at the next mark;
+    where it is not, the stretch has no end.
+    """
+
+    def __init__(
+        self, frames: t.Iterable[Frame], part: Part, look: Look, is_enough: t.Callable[[], bool] = lambda: True
+    ) -> None:
+        self._frames = frames
         self._part = part
-        self._look = look
-        self._room = _MOST_HELD * (look.next_mark - look.mark)
+        self._next_mark = look.next_mark
+        self._is_enough: t.Callable[[], bool] | None = is_enough
         self._met = False
         """A command."""
         self._key: bytes | None = None
@@ -88,58 +103,60 @@ class _Search:
         """Whether one has begun behind the next mark: the next key is another stretch's."""
         self.start = look.start
         self.end = look.mark if look.start is None else look.start
+        self.complete = False
         self.selected: tuple[int, int] | None = None
-        self.frames: list[Frame] | None = []
 
-    def take(self, frame: Frame) -> bool:
-        """Whether that was the last one."""
-        if not isinstance(frame, (Block, LargeCommand)):
-            if self.start is not None:
-                self._hold(frame)
-            return False
-        if self.start is None or self._part.position_of(frame.end) > self._look.next_mark:
-            return self._take_by_keys(frame)
-        self._hold(frame)
-        self._met, self._key = True, keys_at_ends(frame)[1]
-        return False
+    def __iter__(self) -> t.Iterator[Frame]:
+        for frame in self._frames:
+            behind = self._part.position_of(frame.end) > self._next_mark
+            if behind and self._is_enough is not None:
+                if not self._is_enough():
+                    behind, self._next_mark = False, sys.maxsize
+                self._is_enough = None
+            if not isinstance(frame, (Block, LargeCommand)):
+                ours: Frame | None = frame if self.start is not None else None
+            elif behind or self.start is None:
+                ours = self._by_keys(frame)
+            else:
+                ours = frame
+                self._met, self._key = True, keys_at_ends(frame)[1]
+            if ours is not None:
+                self.end = self._part.position_of(ours.end)
+                self._note_databases(ours)
+                yield ours
+            if self.complete:
+                return
 
-    def _take_by_keys(self, frame: Block | LargeCommand) -> bool:
-        """The same, command by command."""
+    def _by_keys(self, frame: Block | LargeCommand) -> Frame | None:
+        """What of a frame belongs to the stretch, command by command."""
         if isinstance(frame, Block):
             keys: t.Iterable[bytes | None] = map(first_key, frame.commands)
             offsets, high = frame.offsets(), len(frame.commands)
         else:
             keys, offsets, high = [frame.key], [frame.start], 1
         low = 0 if self.start is not None else high
-        done = False
         for number, (offset, key) in enumerate(zip(offsets, keys)):
             place = self._part.position_of(offset)
             begins = self._met and (key is None or key != self._key)
             if begins and self._behind:
-                high, done = number, True
+                high, self.complete = number, True
                 break
             if begins and self.start is None:
                 self.start, low = place, number
-            if place >= self._look.next_mark:
-                if self.start is None:
-                    return True
+            if place >= self._next_mark:
+                if self.start is None:  # it would be another stretch's
+                    self.complete = True
+                    break
                 self._behind = True
             self._met, self._key = True, key
-        if low < high:
-            whole = isinstance(frame, LargeCommand) or (low, high) == (0, len(frame.commands))
-            self._hold(frame if whole else next(t.cast(Block, frame).pieces([low, high]), frame))
-        return done
+        if low >= high:
+            return None
+        if isinstance(frame, LargeCommand) or (low, high) == (0, len(frame.commands)):
+            return frame
+        return next(frame.pieces([low, high]), None)
 
-    def _hold(self, frame: Frame) -> None:
-        self.end = self._part.position_of(frame.end)
-        if isinstance(frame, Block):
-            self._room -= len(frame.data)
-            if b"SELECT" in frame.names:
-                databases = [int(command[1]) for command in frame.commands if is_select(command)]
-                if databases:
-                    first = databases[0] if self.selected is None else self.selected[0]
-                    self.selected = (first, databases[-1])
-        if self._room < 0:
-            self.frames = None
-        if self.frames is not None:
-            self.frames.append(frame)
+    def _note_databases(self, frame: Frame) -> None:
+        if isinstance(frame, Block) and b"SELECT" in frame.names:
+            databases = [int(command[1]) for command in frame.commands if is_select(command)]
+            if databases:
+                self.selected = (self.selected or databases)[0], databases[-1]

@@ -52,9 +52,19 @@ _IDEMPOTENT = frozenset((b"SET", b"SADD", b"ZADD", b"HMSET", b"HSET", b"HSETEX",
 _KEY_FIRST = frozenset((*_IDEMPOTENT, b"RPUSH", b"XADD", b"PEXPIREAT"))
 
 
-def send_plain(session: Session, pipe: Link, part: Part, frames: t.Iterable[Frame]) -> None:
-    """Send what ``frames`` give of a rewritten part and wait until all of it is confirmed."""
-    _PlainSender(session, pipe, part).send(frames)
+def send_plain(
+    session: Session,
+    pipe: Link,
+    part: Part,
+    frames: t.Iterable[Frame],
+    *,
+    is_last: t.Callable[[], bool] = lambda: True,
+) -> None:
+    """Send what ``frames`` give of a rewritten part and wait until all of it is confirmed.
+
+    ``is_last``: tells, when there are no more, whether nothing else of the part is going to be sent.
+    """
+    _PlainSender(session, pipe, part).send(frames, is_last)
 
 
 class _PlainSender:
@@ -65,7 +75,7 @@ class _PlainSender:
         self._zone = Zone(session, pipe, part)
         self._database = session.checkpoint.db
 
-    def send(self, frames: t.Iterable[Frame]) -> None:
+    def send(self, frames: t.Iterable[Frame], is_last: t.Callable[[], bool]) -> None:
         session, pipe, zone = self._session, self._pipe, self._zone
         begun_at = session.checkpoint
         cursor = Cursor(begun_at.position, begun_at.db)
@@ -88,7 +98,7 @@ class _PlainSender:
             zone.keep_up()
         self._drain()
         if cursor.position > begun_at.position:
-            zone.close(cursor.position, cursor.database)
+            zone.close(cursor.position, cursor.database, last=is_last())
             self._drain()
 
     def _drain(self) -> None:

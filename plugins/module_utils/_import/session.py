@@ -73,7 +73,7 @@ class Options:
     topology: str = "auto"
     """``auto``, ``standalone``, ``cluster`` or ``proxy``."""
     workers: int = 1
-    """Processes that send what a rewrite wrote."""
+    """Processes that may send what a rewrite wrote."""
     timeout: float = 60.0
     """For one reply, and for how long a target that can't be reached is tried again."""
 
@@ -97,6 +97,8 @@ class Outcome:
     evicted_keys: int = 0
     expired_keys: int = 0
     reconnects: int = 0
+    workers: int = 1
+    """Processes that have sent what a rewrite wrote."""
     warnings: list[str] = field(default_factory=list)
     adapted: Counter[str] = field(default_factory=Counter)
     """Commands that were sent as others, by form."""

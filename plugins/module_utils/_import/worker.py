@@ -52,13 +52,21 @@ class Failed:
 
 
 def work(
-    session: Session, part: Part, connection: Connection, not_ours: t.Iterable[Connection], careful_until: int
+    session: Session,
+    part: Part,
+    connection: Connection,
+    not_ours: t.Iterable[Connection],
+    careful_until: int,
+    count: int,
 ) -> None:
-    """Send what comes over ``connection`` until its other end is closed. ``session``: a copy that is ours alone."""
+    """Send what comes over ``connection`` until its other end is closed. ``session``: a copy that is ours alone.
+
+    ``count``: of the workers.
+    """
     for other in not_ours:
         other.close()
     end_when_abandoned(connection.fileno())
-    session.take_share(session.options.workers)
+    session.take_share(count)
     with contextlib.suppress(EOFError, OSError):  # nobody is there any more
         try:
             with session.topology.lane(session) as link:

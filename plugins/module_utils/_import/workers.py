@@ -49,7 +49,7 @@ def are_worth_it(session: Session, part: Part) -> bool:
     return session.options.workers > 1 and left > session.window_bytes
 
 
-def send_by_workers(session: Session, link: Link, part: Part) -> Why:
+def send_by_workers(session: Session, link: Link, part: Part, count: int) -> Why:
     """Send what is left of a rewritten part and wait until all of it is confirmed. Why it ended: see :class:`Sighting`."""
     size = max(session.window_bytes // _STRETCHES, session.batch_bytes)
     start, end, database = (
@@ -58,7 +58,7 @@ def send_by_workers(session: Session, link: Link, part: Part) -> Why:
         session.checkpoint.db,
     )
     zone = Zone(session, link, part)
-    with _workers(session, part, zone.careful_until) as workers:
+    with _workers(session, part, zone.careful_until, count) as workers:
         crew = _Crew(session, link, zone, workers, session.window_bytes // len(workers) + size)
         if part.preamble is not None:
             crew.send(stretches_of_rdb(part, start, database, size))
@@ -76,16 +76,18 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def _workers(session: Session, part: Part, careful_until: int) -> t.Iterator[list[_Worker]]:
+def _workers(session: Session, part: Part, careful_until: int, count: int) -> t.Iterator[list[_Worker]]:
     """Processes that wait for stretches. They are gone after the ``with`` block, whatever they were doing."""
     fork = multiprocessing.get_context("fork")  # what is open stays open, and nothing is copied
     workers: list[_Worker] = []
     try:
-        for _number in range(session.options.workers):
+        for _number in range(count):
             ours, theirs = fork.Pipe()
             # A worker ends when nobody holds the other end of its connection: it must not hold those of the others.
             not_theirs = [*(worker.connection for worker in workers), ours]
-            process = fork.Process(target=work, args=(session, part, theirs, not_theirs, careful_until), daemon=True)
+            process = fork.Process(
+                target=work, args=(session, part, theirs, not_theirs, careful_until, count), daemon=True
+            )
             process.start()
             theirs.close()
             workers.append(_Worker(process, ours))

@@ -60,11 +60,11 @@ class Zone:
         if self._reached.position - self._written.position >= self._every and self._written is self._session.checkpoint:
             self._write(min(self._reached.position + self._size, self._end))
 
-    def close(self, position: int, database: int) -> None:
-        """Write down that everything is in the target that is going to be."""
+    def close(self, position: int, database: int, *, last: bool = True) -> None:
+        """Write down that all before a position is in the target; ``last``: and that nothing more of the part is going to be."""
         self.reach(position, database)
-        if position < self._covered:
-            # The rewritten part ends before it was thought to: nothing after it has been sent.
+        if last and position < self._covered:
+            # The rewritten part ends before it was thought to: nothing after it has been sent, by an earlier run neither.
             self._covered, self._crc = position, self._session.aof.checksum(position)
         self._write(position)
 
