@@ -15,6 +15,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
+from ansible_collections.redisops.tair.plugins.module_utils._masking import with_unmasked
 
 #: What may be left out by name where a target does not know it; see :mod:`_import.compat`.
 DROPPABLE = ("functions", "hash_field_ttl")
@@ -91,4 +92,4 @@ def run(module: AnsibleModule, body: t.Callable[[AnsibleModule], Result]) -> Non
         result = body(module)
     except TairError as exc:
         module.fail_json(msg=str(exc), **exc.facts)
-    module.exit_json(**result)
+    module.exit_json(**with_unmasked(result, module.no_log_values))

@@ -4,8 +4,8 @@
 
 # Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What the action plugins of the modules have in common. Everything is as without one, but for two things: the module
-finds its library, and the option ``via`` says where it runs.
+"""What the action plugins of the modules have in common. Everything is as without one, but for three things: the module
+finds its library, the option ``via`` says where it runs, and facts that look like a password are not masked.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import typing as t
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 from ansible_collections.redisops.tair.plugins.module_utils._errors import MissingLibraryError
+from ansible_collections.redisops.tair.plugins.module_utils._masking import restored
 from ansible_collections.redisops.tair.plugins.plugin_utils._control_node import on_control_node
 from ansible_collections.redisops.tair.plugins.plugin_utils._library import library_for
 
@@ -42,7 +43,7 @@ class ModuleAction(NormalAction):  # type: ignore[misc]
     def _execute_module(self, *args: t.Any, **kwargs: t.Any) -> Result:
         result: Result = super()._execute_module(*args, **kwargs)
         if "missing_library" not in result:
-            return result
+            return restored(result)
         try:
             library = library_for(result["python_version"])
         except MissingLibraryError as exc:
@@ -55,7 +56,7 @@ class ModuleAction(NormalAction):  # type: ignore[misc]
             brought["msg"] = (
                 f"{brought['msg']} The control node's own was brought along, and can't be imported there either."
             )
-        return brought
+        return restored(brought)
 
     @contextlib.contextmanager
     def _on_python_path(self, library: bytes) -> t.Iterator[None]:

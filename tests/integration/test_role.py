@@ -21,7 +21,7 @@ import pytest
 from ansible_collections.redisops.tair.tests.support.migration import Migration, message
 from ansible_collections.redisops.tair.tests.support.paths import CHECKOUT
 from ansible_collections.redisops.tair.tests.support.processes import descendants
-from ansible_collections.redisops.tair.tests.support.servers import Build
+from ansible_collections.redisops.tair.tests.support.servers import Build, Server
 
 MakeMigration = t.Callable[..., Migration]
 
@@ -53,6 +53,22 @@ def test_a_migration_arrives_equal_and_a_second_one_changes_nothing(
     assert second.stats[migration.HOST]["changed"] == 0
     assert "already holds the data" in second.result("Tell how it went")["msg"]
     assert migration.settings() == {**settings, "appendonly": "no"}
+
+
+def test_passwords_that_are_words_of_paths_and_versions_are_no_obstacle(
+    start_server: t.Callable[..., Server], tmp_path: Path
+) -> None:
+    """Ansible masks them wherever they stand in what a module returns."""
+    source, target = start_server("redis-7.0.15", password="redis"), start_server("redis-8.2.3", password="8")
+    source.client().mset({f"key:{number}": number for number in range(100)})
+    migration = Migration(source, target, tmp_path / "artifacts")
+    assert "redis" in str(source.aof_path())
+
+    run = migration.run()
+
+    assert run.returncode == 0, run.output
+    assert migration.differences() == []
+    assert migration.run().stats[migration.HOST]["changed"] == 0
 
 
 def test_the_report_tells_programs_what_was_done(make_migration: MakeMigration) -> None:
