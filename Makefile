@@ -46,7 +46,12 @@ lint: $(VENV)/test.stamp link ## Format, types, the rules for Ansible content, d
 
 .PHONY: sanity
 sanity: ## ansible-test sanity, by each ansible-core that a Python of this machine runs
-	@.ci/sanity
+	@.ci/ansible-test sanity
+
+.PHONY: targets
+targets: packages ## ansible-test units and integration, by each ansible-core that a Python of this machine runs
+	@.ci/ansible-test units
+	@.ci/ansible-test integration
 
 .PHONY: check-all
 check-all: $(VENV)/test.stamp link packages ## The tests that meet every library, with each version of ansible-core, redis-py, hiredis and paramiko

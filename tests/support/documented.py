@@ -33,6 +33,7 @@ _COMMON = {
         "results",
         "attempts",
         "unreachable",
+        "changed_when_result",
         "failed_when_result",
         "failed_when_suppressed_exception",
         "false_condition",
