@@ -198,7 +198,7 @@ options:
     description:
       - Up to how many processes send what a rewrite wrote (a base file, an RDB, the first O(aof_base_size) bytes of a single file), each
         its own stretches of the file over its own connections. What follows is sent by one.
-      - The first O(window_bytes) are sent by one. As many more are started as processors are idle meanwhile, so that they never make it
+      - The first of it, at most O(window_bytes), is sent by one. As many more are started as processors are idle meanwhile, so that they never make it
         slower; RV(workers) tells how many there were. Where a O(rate_limit) is given, or the kernel does not tell how busy processors are, it is
         as many as asked for.
       - Worth it where one process, which sends 60 to 100 MB a second, is slower than the target, such as a cluster with several masters,

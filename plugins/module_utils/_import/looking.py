@@ -84,17 +84,23 @@ class StretchFrames:
     """Those of ``frames`` that belong to a stretch, from the first one on if that begins a key which is known to be its first.
 
     ``start``: where it begins, once that is known. ``end``: behind all that was given. ``complete``: whether it ends before
-    the frames do. ``selected``: the first and the last database that is selected in it. ``is_enough``: asked at the next mark;
-    where it is not, the stretch has no end.
+    the frames do. ``selected``: the first and the last database that is selected in it.
+
+    ``is_enough``: asked before each frame, with whether the next mark is reached, until it says yes, which is a mark to it,
+    or no: then the stretch has no end.
     """
 
     def __init__(
-        self, frames: t.Iterable[Frame], part: Part, look: Look, is_enough: t.Callable[[], bool] = lambda: True
+        self,
+        frames: t.Iterable[Frame],
+        part: Part,
+        look: Look,
+        is_enough: t.Callable[[bool], bool | None] | None = None,
     ) -> None:
         self._frames = frames
         self._part = part
         self._next_mark = look.next_mark
-        self._is_enough: t.Callable[[], bool] | None = is_enough
+        self._is_enough = is_enough
         self._met = False
         """A command."""
         self._key: bytes | None = None
@@ -109,9 +115,8 @@ class StretchFrames:
     def __iter__(self) -> t.Iterator[Frame]:
         for frame in self._frames:
             behind = self._part.position_of(frame.end) > self._next_mark
-            if behind and self._is_enough is not None:
-                if not self._is_enough():
-                    behind, self._next_mark = False, sys.maxsize
+            if self._is_enough is not None and (answer := self._is_enough(behind)) is not None:
+                behind, self._next_mark = answer, self.end if answer else sys.maxsize
                 self._is_enough = None
             if not isinstance(frame, (Block, LargeCommand)):
                 ours: Frame | None = frame if self.start is not None else None

@@ -25,9 +25,13 @@ class IdleProcessors:
     def __init__(self) -> None:
         self._began, self._idle = time.monotonic(), _idle_seconds()
 
+    def seconds(self) -> float:
+        """For how long it measures."""
+        return time.monotonic() - self._began
+
     def count(self) -> float | None:
         """How many processors have had nothing to do since, in the mean; None where that can't be told."""
-        passed, idle = time.monotonic() - self._began, _idle_seconds()
+        passed, idle = self.seconds(), _idle_seconds()
         if self._idle is None or idle is None or passed < _SHORTEST:
             return None
         return (idle - self._idle) / passed

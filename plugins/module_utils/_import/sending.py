@@ -22,8 +22,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.stretches im
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import Link
 from ansible_collections.redisops.tair.plugins.module_utils._import.workers import are_worth_it, send_by_workers
 
-#: How many windows are sent by one process before it is looked whether others help: in the first one it waits for nobody.
-_HEAD_WINDOWS = 2
+#: For so many seconds it is measured how busy the processors are, if it takes as long to send a window.
+_ENOUGH = 0.3
 
 
 def send_part(session: Session, link: Link, part: Part) -> Why:
@@ -40,7 +40,9 @@ def _send_together(session: Session, link: Link, part: Part) -> Why:
     """
     idle = IdleProcessors()
 
-    def another_helps() -> bool:
+    def another_helps(window_is_full: bool) -> bool | None:
+        if not window_is_full and idle.seconds() < _ENOUGH:
+            return None
         # Where it waits for its own rate limit, idle processors tell nothing.
         count = None if session.options.rate_limit else idle.count()
         session.outcome.workers = processes_for(count, session.options.workers)
@@ -50,10 +52,13 @@ def _send_together(session: Session, link: Link, part: Part) -> Why:
     return send_by_workers(session, link, part, session.outcome.workers) if why == "key" else why
 
 
-def _send_alone(session: Session, link: Link, part: Part, *, is_enough: t.Callable[[], bool] | None = None) -> Why:
+def _send_alone(
+    session: Session, link: Link, part: Part, *, is_enough: t.Callable[[bool], bool | None] | None = None
+) -> Why:
     """Send what is left of a part by this process.
 
-    ``is_enough``: asked once, of a rewritten part, whether to end at the next key.
+    ``is_enough``: asked of a rewritten part whether to end at the next key, with whether a window has been sent: see
+    :class:`StretchFrames`.
     """
     start, end, database = (
         max(session.checkpoint.position, part.position),
@@ -70,8 +75,7 @@ def _send_alone(session: Session, link: Link, part: Part, *, is_enough: t.Callab
     frames: t.Iterable[Frame] = rewritten or until
     head = None
     if is_enough is not None:
-        mark = min(start + _HEAD_WINDOWS * session.window_bytes, end)
-        frames = head = StretchFrames(frames, part, Look(start, mark, start), is_enough)
+        frames = head = StretchFrames(frames, part, Look(start, start + session.window_bytes, start), is_enough)
     send_plain(
         session,
         link,
