@@ -153,6 +153,7 @@ def test_a_server_that_has_stopped_writes_as_it_can_not_save_is_a_failure(
     result = run_module("tair_info", server.login())
 
     assert result["failed"] and "MISCONF" in result["msg"] and str(server) in result["msg"]
+    (server.data / "dump.rdb").rmdir()  # or it would refuse to end
 
 
 def test_an_account_that_may_not_write_is_found_out_where_the_server_tells(

@@ -99,10 +99,11 @@ class Proxy:
         try:
             while data := await reader.read(_CHUNK):
                 if count and self._fault_at is not None and self.sent + len(data) >= self._fault_at:
-                    writer.write(data[: self._fault_at - self.sent])
+                    cut = self._fault_at - self.sent
+                    self._fault_at = None  # before anything is waited for: other connections are to go on
+                    kept = data[cut:]
+                    writer.write(data[:cut])
                     await writer.drain()
-                    kept = data[self._fault_at - self.sent :]
-                    self._fault_at = None
                     self._on_fault()
                     if self._hold:
                         await self._deliver_late(kept, reader, writer)
