@@ -11,6 +11,7 @@ KIND   mixed   70 % strings of 100 binary bytes, 10 % hashes of 8 fields, 7 % li
                6 % sorted sets of 10; every fifth key with a lifetime that ends in 2100 (1,000,000 keys: 193 MB)
        sets    strings of 100 binary bytes (1,000,000 keys: 144 MB)
        large   strings of 1 MB (2,000 keys: 2 GB)
+       collections  hashes, lists, sets and sorted sets of 50 elements, a quarter each (100,000 keys: 119 MB)
        history what clients write, never rewritten: a SET with a lifetime, an INCRBY, a transaction, a DEL; four databases
                (1,000,000 times: 346 MB)
 COUNT  keys
@@ -56,6 +57,9 @@ def commands(kind: str, count: int) -> t.Iterator[bytes]:
         if kind == "large":
             yield command("SET", key, big[i % 997 :] + big[: i % 997])
             continue
+        if kind == "collections":
+            yield _collection(key, i % 4, noise)
+            continue
         draw = rnd.random() if kind == "mixed" else 0
         if draw < 0.70:
             start = rnd.randrange(3900)
@@ -72,8 +76,18 @@ def commands(kind: str, count: int) -> t.Iterator[bytes]:
             yield command("PEXPIREAT", key, PEXPIREAT_MS)
 
 
+def _collection(key: str, which: int, noise: bytes) -> bytes:
+    if which == 0:
+        return command("HMSET", key, *[x for j in range(50) for x in (f"f{j}", noise[j * 20 : j * 20 + 20])])
+    if which == 1:
+        return command("RPUSH", key, *[noise[j : j + 16] for j in range(50)])
+    if which == 2:
+        return command("SADD", key, *[f"member:{j}" for j in range(50)])
+    return command("ZADD", key, *[x for j in range(50) for x in (j, f"member:{j}")])
+
+
 def main() -> None:
-    if len(sys.argv) != 4 or sys.argv[1] not in ("mixed", "sets", "large", "history"):
+    if len(sys.argv) != 4 or sys.argv[1] not in ("mixed", "sets", "large", "history", "collections"):
         sys.exit(__doc__)
     kind, count, path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     with open(path, "wb", buffering=1 << 20) as out:

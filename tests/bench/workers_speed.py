@@ -5,11 +5,12 @@
 
 """What workers gain: aof_import into three masters of a cluster by one process and by several, in turn.
 
-    workers_speed.py [--rounds 5] [--scale 1.0] [--workers 2] [--files commands,dump,rebuilt]
+    workers_speed.py [--rounds 5] [--scale 1.0] [--workers 2] [--files commands,dump,rebuilt,collections]
 
 The same 1,000,000 mixed keys of ``gen_aof.py`` (times ``--scale``) as ``commands``, a plain AOF, and as a ``dump`` of Redis
 7.0, both into Redis 7.0; and that dump into Redis 6.2, which takes no values of Redis 7.0: they are ``rebuilt`` from commands,
-most of the work is the client's. The servers keep nothing on disk. All run as whole processes, with their checkpoints.
+most of the work is the client's. So it is all the more with a dump of 100,000 ``collections`` of 50 elements. The servers keep
+nothing on disk. All run as whole processes, with their checkpoints.
 
 Client and servers share the processors of one machine: its *floor* is what one process and the servers need of their time,
 divided by how many there are. No number of workers gets below it.
@@ -46,6 +47,15 @@ def started_cluster(stack: contextlib.ExitStack, program: str) -> list[Server]:
     return nodes
 
 
+def dumped(stack: contextlib.ExitStack, path: Path) -> Path:
+    """A dump of the same data."""
+    source = stack.enter_context(Server(build("redis-7.0.15"), SETTINGS))
+    redis_cli(source, source.port, path)
+    source.client().save()
+    source.stop()
+    return source.data / "dump.rdb"
+
+
 def compare(what: str, path: Path, nodes: list[Server], args: argparse.Namespace, keys: int) -> None:
     print(f"{what} ({path.stat().st_size / 1e6:.0f} MB) into three masters of {nodes[0].build.name}", flush=True)
     runs: dict[int, list[Run]] = {1: [], args.workers: []}
@@ -75,19 +85,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--files", default="commands,dump,rebuilt")
+    parser.add_argument("--files", default="commands,dump,rebuilt,collections")
     args = parser.parse_args()
-    keys = int(1_000_000 * args.scale)
-    path = generated("mixed", keys)
-    with contextlib.ExitStack() as stack:
-        source = stack.enter_context(Server(build("redis-7.0.15"), SETTINGS))
-        redis_cli(source, source.port, path)
-        source.client().save()
-        dump = source.data / "dump.rdb"
-        for what in args.files.split(","):
-            with contextlib.ExitStack() as of_one:
-                nodes = started_cluster(of_one, "redis-6.2.14" if what == "rebuilt" else "redis-7.0.15")
-                compare(what, path if what == "commands" else dump, nodes, args, keys)
+    for what in args.files.split(","):
+        kind, count = ("collections", 100_000) if what == "collections" else ("mixed", 1_000_000)
+        keys = int(count * args.scale)
+        path = generated(kind, keys)
+        with contextlib.ExitStack() as stack:
+            if what != "commands":
+                path = dumped(stack, path)
+            nodes = started_cluster(stack, "redis-6.2.14" if what in ("rebuilt", "collections") else "redis-7.0.15")
+            compare(what, path, nodes, args, keys)
 
 
 if __name__ == "__main__":
