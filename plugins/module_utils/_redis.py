@@ -193,47 +193,48 @@ def connected_socket(client: redis.Redis) -> socket.socket:
     return sock
 
 
+#: Where exceptions have the words for a person, the best first.
+_SAID = ("verify_message", "reason", "strerror")
+#: Causes of a failed connection, what they mean ("said" is what the cause says), and what to do. The first that fits counts.
+_MEANINGS: t.Sequence[tuple[type[Exception], str, str]] = (
+    (
+        ssl.SSLCertVerificationError,
+        "The TLS certificate of {endpoint} was not accepted: {said}",
+        "Give the CA that signed it in ca_certs (Tair: ApsaraDB-CA-Chain.pem), and the host name that it is for",
+    ),
+    (
+        ssl.SSLError,
+        "{endpoint} does not speak TLS on this port, or no version of it in common: {said}",
+        "Set tls=false for a port without TLS, or give the instance's TLS port",
+    ),
+    (socket.gaierror, "The name {endpoint.host} can't be resolved: {said}", "Check login_host"),
+    (
+        ConnectionRefusedError,
+        "{endpoint} refuses the connection: nothing listens there",
+        "Check login_host and login_port, and that the server runs and listens on this address",
+    ),
+    (
+        FileNotFoundError,
+        "A file is missing to connect to {endpoint}: {cause}",
+        "Check login_unix_socket, ca_certs, client_cert_file and client_key_file",
+    ),
+)
+
+
 def connect_error(endpoint: Endpoint, exc: Exception) -> ConnectError:
     """What a failed connection attempt means, in words for the person who has to mend it."""
     nothing = f"Nothing was changed on {endpoint}"
-    causes = _chain(exc)
     text = str(exc)
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return ConnectError(
-                f"The TLS certificate of {endpoint} was not accepted: {cause.verify_message or cause}",
-                changed=nothing,
-                todo="Give the CA that signed it in ca_certs (Tair: ApsaraDB-CA-Chain.pem), and the host name that it is for",
-            )
-        if isinstance(cause, ssl.SSLError):
-            return ConnectError(
-                f"{endpoint} does not speak TLS on this port, or no version of it in common: {cause.reason or cause}",
-                changed=nothing,
-                todo="Set tls=false for a port without TLS, or give the instance's TLS port",
-            )
-        if isinstance(cause, socket.gaierror):
-            return ConnectError(
-                f"The name {endpoint.host} can't be resolved: {cause.strerror}",
-                changed=nothing,
-                todo="Check login_host",
-            )
-        if isinstance(cause, ConnectionRefusedError):
-            return ConnectError(
-                f"{endpoint} refuses the connection: nothing listens there",
-                changed=nothing,
-                todo="Check login_host and login_port, and that the server runs and listens on this address",
-            )
+    for cause in _chain(exc):
+        for kind, what, todo in _MEANINGS:
+            if isinstance(cause, kind):
+                said = next((said for name in _SAID if (said := getattr(cause, name, None))), cause)
+                return ConnectError(what.format(endpoint=endpoint, said=said, cause=cause), changed=nothing, todo=todo)
         if isinstance(cause, OSError) and cause.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
             return ConnectError(
                 f"There is no way to {endpoint} from {_this_machine(endpoint)}: {cause.strerror}",
                 changed=nothing,
                 todo="Check login_host, and the routes and the firewall between",
-            )
-        if isinstance(cause, FileNotFoundError):
-            return ConnectError(
-                f"A file is missing to connect to {endpoint}: {cause}",
-                changed=nothing,
-                todo="Check login_unix_socket, ca_certs, client_cert_file and client_key_file",
             )
     if "illegal address" in text:  # Tair's own
         return ConnectError(
