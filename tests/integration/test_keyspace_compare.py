@@ -248,10 +248,10 @@ def test_a_field_that_has_expired_on_one_side_only_is_equal(start_server: StartS
         server.client().execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
         server.client().hset("hash", mapping={"f": 1, "g": 2})
         server.client().hset("bighash", mapping={f"f{number}": "x" * 200 for number in range(3000)})
-        server.client().hpexpireat("hash", 4_000_000_000_000, "g")
+        server.client().execute_command("HPEXPIREAT", "hash", 4_000_000_000_000, "FIELDS", 1, "g")
     for key in ("hash", "bighash"):
         source.client().hset(key, "short-lived", 1)
-        source.client().hpexpire(key, 1, "short-lived")
+        source.client().execute_command("HPEXPIRE", key, 1, "FIELDS", 1, "short-lived")
     time.sleep(0.05)
     assert source.client().hlen("hash") > target.client().hlen("hash")
 
