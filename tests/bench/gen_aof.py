@@ -11,7 +11,7 @@ KIND   mixed   70 % strings of 100 binary bytes, 10 % hashes of 8 fields, 7 % li
                6 % sorted sets of 10; every fifth key with a lifetime that ends in 2100 (1,000,000 keys: 193 MB)
        sets    strings of 100 binary bytes (1,000,000 keys: 144 MB)
        large   strings of 1 MB (2,000 keys: 2 GB)
-       collections  hashes, lists, sets and sorted sets of 50 elements, a quarter each (100,000 keys: 119 MB)
+       collections  hashes, lists, sets and sorted sets of 50 elements, a quarter each (100,000 keys: 124 MB)
        history what clients write, never rewritten: a SET with a lifetime, an INCRBY, a transaction, a DEL; four databases
                (1,000,000 times: 346 MB)
 COUNT  keys

@@ -12,8 +12,7 @@ The files are those of ``gen_aof.py`` (1,000,000 mixed keys, 1,000,000 SETs of 1
 checkpoints. Of each round the ratio of the wall times is taken, and their median is what counts: of the whole process, and
 of the import alone, without the 0.2 s in which Python starts and loads the libraries. ``--delay``: a proxy in front of the
 server that takes so many milliseconds in each direction. ``--without-hiredis``: a third run a round, without that library.
-``--dump``: another one, of the same
-data from a dump of that server.
+``--dump``: another one, of the same data from a dump of that server.
 
 Needs redis-server and redis-cli 7.0 on the PATH, and the Python packages of requirements/demo.txt.
 """

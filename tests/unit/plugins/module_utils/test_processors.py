@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -37,4 +38,6 @@ def test_there_are_no_more_idle_processors_than_processors() -> None:
     idle = IdleProcessors()
     time.sleep(0.3)
     count = idle.count()
-    assert count is not None and count >= 0
+    assert count is not None and 0 <= count <= (os.cpu_count() or 1) + 0.5, (
+        "the kernel's clock ticks 100 times a second"
+    )
