@@ -69,7 +69,7 @@ class _Sender:
         self._field = position_field(session.checkpoint.id.encode())
         # Nothing after this position has been sent, be it by an earlier run; and the checksum of all before it.
         self._covered, self._crc = session.checkpoint.covered, session.checkpoint.crc
-        self._reached = max(session.checkpoint.position, part.position)
+        self._reached = session.reached_in(part)
         self._database = session.checkpoint.db
 
     def send(self, frames: t.Iterable[Frame]) -> None:

@@ -228,7 +228,7 @@ def _stream_to_the_end(session: Session) -> int | None:
 
 def _stream(session: Session, link: Link) -> int | None:
     for part in session.aof.parts:
-        start = max(session.checkpoint.position, part.position)
+        start = session.reached_in(part)
         end = part.position + part.size
         if start >= end and part.size:
             continue
@@ -240,7 +240,7 @@ def _stream(session: Session, link: Link) -> int | None:
         except AofFormatError as exc:
             exc.changed = session.state()
             raise
-        reached = max(session.checkpoint.position, part.position)
+        reached = session.reached_in(part)
         if why == "clients":
             session.aof = session.aof.rewritten_until(reached)
             session.checkpoint = session.checkpoint.at(reached, rewritten=reached)
@@ -253,7 +253,7 @@ def _stream(session: Session, link: Link) -> int | None:
                 changed=session.state(),
                 todo="Fetch the AOF again",
             )
-    return max(session.checkpoint.position, part.position)
+    return session.reached_in(part)
 
 
 def _check_evictions(session: Session, before: list[ServerFacts], after: list[ServerFacts]) -> None:

@@ -61,7 +61,7 @@ def _send_alone(
     :class:`StretchFrames`.
     """
     start, end, database = (
-        max(session.checkpoint.position, part.position),
+        session.reached_in(part),
         part.position + part.size,
         session.checkpoint.db,
     )

@@ -224,6 +224,10 @@ class Session:
         covered = self.checkpoint.covered
         return self.checkpoint.crc if position == covered else self.aof.checksum(position)
 
+    def reached_in(self, part: Part) -> int:
+        """The position in a part, or behind it, from which on the target does not hold it for certain."""
+        return max(self.checkpoint.position, part.position)
+
     def frames(self, part: Part, start: int, end: int, database: int) -> t.Iterable[Frame]:
         """What a part holds from position ``start`` to ``end``; ``database``: of the source, selected there."""
         offset, stop = part.offset_of(start), part.offset_of(end)

@@ -150,7 +150,7 @@ def _commands(
 
     ``of_all``: those that have been imported, too.
     """
-    start = part.position if of_all else max(session.checkpoint.position, part.position)
+    start = part.position if of_all else session.reached_in(part)
     end = part.position + part.size
     if start >= end:
         return

@@ -66,7 +66,7 @@ class _TransactionSender:
 
     def send(self, part: Part, frames: t.Iterable[Frame]) -> None:
         session = self._session
-        cursor = Cursor(max(session.checkpoint.position, part.position), session.checkpoint.db)
+        cursor = Cursor(session.reached_in(part), session.checkpoint.db)
         position, crc = cursor.position, session.crc_at(cursor.position)
         commands = session.outcome.commands
         committing: _Commit | None = None

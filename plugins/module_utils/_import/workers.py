@@ -45,7 +45,7 @@ _PATIENCE = 5.0
 
 def are_worth_it(session: Session, part: Part) -> bool:
     """Whether there is enough left of a part for several processes."""
-    left = part.position + part.size - max(session.checkpoint.position, part.position)
+    left = part.position + part.size - session.reached_in(part)
     return session.options.workers > 1 and left > session.window_bytes
 
 
@@ -53,7 +53,7 @@ def send_by_workers(session: Session, link: Link, part: Part, count: int) -> Why
     """Send what is left of a rewritten part and wait until all of it is confirmed. Why it ended: see :class:`Sighting`."""
     size = max(session.window_bytes // _STRETCHES, session.batch_bytes)
     start, end, database = (
-        max(session.checkpoint.position, part.position),
+        session.reached_in(part),
         part.position + part.size,
         session.checkpoint.db,
     )
