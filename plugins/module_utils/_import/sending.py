@@ -60,11 +60,7 @@ def _send_alone(
     ``is_enough``: asked of a rewritten part whether to end at the next key, with whether a window has been sent: see
     :class:`StretchFrames`.
     """
-    start, end, database = (
-        session.reached_in(part),
-        part.position + part.size,
-        session.checkpoint.db,
-    )
+    start, end, database = session.reached_in(part), part.position + part.size, session.checkpoint.db
     until = Until(session.frames(part, start, end, database), session.options.until)
     if not part.rewritten:
         session.topology.send_in_order(session, link, part, session.selected(part, until, database))

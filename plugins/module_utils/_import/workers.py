@@ -52,11 +52,7 @@ def are_worth_it(session: Session, part: Part) -> bool:
 def send_by_workers(session: Session, link: Link, part: Part, count: int) -> Why:
     """Send what is left of a rewritten part and wait until all of it is confirmed. Why it ended: see :class:`Sighting`."""
     size = max(session.window_bytes // _STRETCHES, session.batch_bytes)
-    start, end, database = (
-        session.reached_in(part),
-        part.position + part.size,
-        session.checkpoint.db,
-    )
+    start, end, database = session.reached_in(part), part.position + part.size, session.checkpoint.db
     zone = Zone(session, link, part)
     with _workers(session, part, zone.careful_until, count) as workers:
         crew = _Crew(session, link, zone, workers, session.window_bytes // len(workers) + size)
