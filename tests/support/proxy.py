@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 import typing as t
 
@@ -122,6 +123,9 @@ class Proxy:
         if self._hold and not count and not self._released.is_set():
             return  # the other direction has something yet
         for each in both:
+            # A process that was forked meanwhile holds the socket, too: closing it here would not end the connection.
+            with contextlib.suppress(OSError):
+                each.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
             each.transport.abort()
 
     async def _deliver_late(self, kept: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
