@@ -124,12 +124,7 @@ def aof_import(
             servers,
             [sys.executable, "-m", "ansible_collections.redisops.tair.plugins.modules.aof_import"],
             file,
-            {
-                **environment({"PYTHONPATH": os.pathsep.join([*packages, str(link_collection())])}),
-                # Start as any installed Python program does: compiled before.
-                "PYTHONDONTWRITEBYTECODE": "",
-                "PYTHONPYCACHEPREFIX": str(CACHE / "bench" / "bytecode"),
-            },
+            environment({"PYTHONPATH": os.pathsep.join([*packages, str(link_collection())])}),
         )
     result = json.loads(output)
     if result["errors"]:

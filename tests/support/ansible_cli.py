@@ -44,6 +44,9 @@ def environment(extra: t.Mapping[str, str] | None = None) -> dict[str, str]:
         ANSIBLE_LOCALHOST_WARNING="0",
         ANSIBLE_INVENTORY_UNPARSED_WARNING="0",
         LC_ALL="C.UTF-8",
+        # Start as any installed Python program does: compiled before, and nothing is left between the sources.
+        PYTHONDONTWRITEBYTECODE="",
+        PYTHONPYCACHEPREFIX=str(CACHE / "bytecode"),
     )
     env.update(extra or {})
     return env
