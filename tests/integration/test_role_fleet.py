@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import typing as t
@@ -14,9 +13,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, run_playbook
-from ansible_collections.redisops.tair.tests.support.dataset import fill
 from ansible_collections.redisops.tair.tests.support.migration import Migration
-from ansible_collections.redisops.tair.tests.support.servers import Server, build
+from ansible_collections.redisops.tair.tests.support.servers import Server
 
 MakeMigration = t.Callable[..., Migration]
 
@@ -40,24 +38,6 @@ def broken(make_migration: MakeMigration) -> t.Callable[..., Migration]:
         return migration
 
     return make
-
-
-@pytest.fixture(scope="module")
-def runs_with_throttle(tmp_path_factory: pytest.TempPathFactory) -> dict[int, PlaybookRun]:
-    """Two migrations of three hosts with three forks: with no throttle (0), and one at a time (1)."""
-    runs = {}
-    for throttle in (0, 1):
-        with contextlib.ExitStack() as stack:
-            hosts = {}
-            for number in range(3):
-                source, target = (stack.enter_context(Server(build("redis-7.0.15"))) for _side in range(2))
-                fill(source.host, source.port, keys=500)
-                hosts[f"host{number}"] = Migration(
-                    source, target, tmp_path_factory.mktemp("artifacts"), {"aof_migrate_throttle": throttle}
-                ).host()
-            runs[throttle] = run_playbook("redisops.tair.migrate", hosts, arguments=["--forks", "3"])
-        assert runs[throttle].returncode == 0, runs[throttle].output
-    return runs
 
 
 def test_a_host_that_fails_is_put_back_and_stops_no_other(
@@ -166,18 +146,24 @@ def test_a_group_can_share_one_target(make_migration: MakeMigration, start_serve
     assert target.client(db=3).lrange("two:list", 0, -1) == [str(number).encode() for number in range(100)]
 
 
-@pytest.mark.parametrize("step", ["Copy the AOF over SSH", "Pipe the AOF into the target", "Compare source and target"])
-def test_the_throttle_lets_one_host_wait_for_the_other(step: str, runs_with_throttle: dict[int, PlaybookRun]) -> None:
+def test_the_throttle_lets_one_host_wait_for_the_other(make_migration: MakeMigration) -> None:
     """Ansible tells when a task begins; how late it hears of the end is its own affair."""
-    spans = {}
-    for throttle, run in runs_with_throttle.items():
-        events = [event for event in run.events if event["task"].endswith(step)]
-        starts = sorted(event["start"] for event in events)
-        assert len(starts) == 3
-        spans[throttle] = starts[-1] - starts[0]
-        if throttle:
-            assert spans[throttle] >= sum(sorted(event["result"]["elapsed"] for event in events)[:2])
-    assert spans[0] < spans[1] / 2
+    runs = {}
+    for throttle in (0, 1):
+        fleet = {name: make_migration(keys=500, aof_migrate_throttle=throttle) for name in ("one", "two", "three")}
+        runs[throttle] = migrate(fleet, arguments=["--forks", "3"])
+        assert runs[throttle].returncode == 0, runs[throttle].output
+
+    for step in ("Copy the AOF over SSH", "Pipe the AOF into the target", "Compare source and target"):
+        spans = {}
+        for throttle, run in runs.items():
+            events = [event for event in run.events if event["task"].endswith(step)]
+            starts = sorted(event["start"] for event in events)
+            assert len(starts) == 3
+            spans[throttle] = starts[-1] - starts[0]
+            if throttle:
+                assert spans[throttle] >= sum(sorted(event["result"]["elapsed"] for event in events)[:2])
+        assert spans[0] < spans[1] / 2, step
 
 
 def test_a_host_takes_few_tasks(make_migration: MakeMigration) -> None:

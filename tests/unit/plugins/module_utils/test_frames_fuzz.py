@@ -4,7 +4,7 @@
 
 """Real AOFs, damaged at random: the reader neither hangs nor crashes, and both framers read the same.
 
-Runs for 20 seconds; ``FUZZ_SECONDS=600 pytest tests/unit/plugins/module_utils/test_frames_fuzz.py`` for longer. A failure names its seed.
+Runs for 10 seconds; ``FUZZ_SECONDS=600 pytest tests/unit/plugins/module_utils/test_frames_fuzz.py`` for longer. A failure names its seed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import A
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
 from ansible_collections.redisops.tair.tests.support.corpus import corpus
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "20"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "10"))
 SLOWEST = 5.0  # of processor time, for one file of some 100 KB that is read in milliseconds when it is whole
 
 

@@ -4,7 +4,7 @@
 
 """RDBs of real servers, damaged at random: the walk and the values are read to an end or told to be damaged, and nothing else.
 
-Runs for 20 seconds; ``FUZZ_SECONDS=600 pytest tests/unit/plugins/module_utils/test_rdb_fuzz.py`` for longer. A failure names its
+Runs for 10 seconds; ``FUZZ_SECONDS=600 pytest tests/unit/plugins/module_utils/test_rdb_fuzz.py`` for longer. A failure names its
 seed.
 """
 
@@ -24,7 +24,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values impo
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError, UnsupportedTypeError
 from ansible_collections.redisops.tair.tests.support.corpus import corpus
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "20"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "10"))
 SLOWEST = 5.0  # of processor time, for one file of some 50 KB that is read in milliseconds when it is whole
 MOST_MEMORY = 32 << 20  # of it
 
