@@ -392,12 +392,13 @@ def kill_during_the_rewrite(migration: Migration) -> None:
 
 
 def kill_during_the_import(migration: Migration) -> None:
-    """Start a migration and kill all of it when the first keys are in the target."""
+    """Start a migration and kill all of it when the first keys are in the target: more than its checkpoint."""
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(migration.run)
-        while not migration.target.client().dbsize():
+        client = migration.target.client()
+        while client.dbsize() < 10:
             assert not run.done()
-            time.sleep(0.005)
+            time.sleep(0.001)
         os.kill(migration.target.pid, signal.SIGSTOP)
         for child in descendants(os.getpid()):
             if Path(f"/proc/{child}/exe").resolve().name.startswith("python"):
