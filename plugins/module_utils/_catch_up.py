@@ -26,14 +26,11 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import op
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError, TairError
 from ansible_collections.redisops.tair.plugins.module_utils._fence import Method, choose_method, set_fence
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import import_aof
+from ansible_collections.redisops.tair.plugins.module_utils._import.options import Options
+from ansible_collections.redisops.tair.plugins.module_utils._import.outcome import Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._import.selection import Selection
-from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options, Outcome
-from ansible_collections.redisops.tair.plugins.module_utils._redis import (
-    Endpoint,
-    connect,
-    server_facts,
-    speaking_to,
-)
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, speaking_to
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import server_facts
 
 if t.TYPE_CHECKING:
     import redis

@@ -12,7 +12,8 @@ import typing as t
 
 from ansible_collections.redisops.tair.plugins.module_utils._contents import look_at_contents
 from ansible_collections.redisops.tair.plugins.module_utils._host_memory import host_memory
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, ServerFacts
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts
 from ansible_collections.redisops.tair.plugins.module_utils._source import loaded_modules
 
 

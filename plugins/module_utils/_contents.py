@@ -16,8 +16,9 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible.module_utils.compat.version import LooseVersion
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, ServerFacts
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 
 #: Modules whose types have no AOF rewrite, by the module's name in lower case. Valkey's JSON has one.

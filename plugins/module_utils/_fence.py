@@ -24,7 +24,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import Reply
 from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     ConfigForbiddenError,
     Endpoint,
-    ServerFacts,
     config_get,
     connect,
     connected_socket,
@@ -32,6 +31,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import (
 )
 from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, next_step
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply, encode, reply_reader
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts
 
 if t.TYPE_CHECKING:
     import redis

@@ -22,9 +22,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     ConfigForbiddenError,
     Endpoint,
     config_get,
-    server_facts,
     speaking_to,
 )
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._source import (
     FILES_AS_TOLD,
     Files,

@@ -27,10 +27,10 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import Layou
 from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     ConfigForbiddenError,
     Endpoint,
-    ServerFacts,
     config_get,
     config_set,
 )
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts
 
 if t.TYPE_CHECKING:
     import redis

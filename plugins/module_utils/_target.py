@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from ansible_collections.redisops.tair.plugins.module_utils._cluster import slot_ranges
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, ReplyError, TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY, CHECKPOINT_PREFIX
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, ServerFacts, connect, server_facts
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts, server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._source import loaded_modules
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 

@@ -456,9 +456,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._argspec import Resu
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError, TairError
 from ansible_collections.redisops.tair.plugins.module_utils._import.abandoned import end_when_abandoned
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import check_import, import_aof
+from ansible_collections.redisops.tair.plugins.module_utils._import.options import Options
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import ProgressFile
 from ansible_collections.redisops.tair.plugins.module_utils._import.selection import Selection
-from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options
 from ansible_collections.redisops.tair.plugins.module_utils._import.undo import undo_import
 from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, KeyFilter, slots_from_text
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint

@@ -311,7 +311,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._argspec import Resu
 from ansible_collections.redisops.tair.plugins.module_utils._cluster import own_slots
 from ansible_collections.redisops.tair.plugins.module_utils._condition import describe_condition
 from ansible_collections.redisops.tair.plugins.module_utils._keys import slots_as_text
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, server_facts
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._source import Files, describe_source
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 

@@ -147,8 +147,9 @@ end:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, source_spec
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, server_facts
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
 from ansible_collections.redisops.tair.plugins.module_utils._rewrite import Rewriter
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._source import Files, describe_source, files_as_dicts
 
 

@@ -140,7 +140,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._fence import (
     lift_fence,
     set_fence,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, server_facts
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import server_facts
 
 
 def fence(module: AnsibleModule) -> Result:

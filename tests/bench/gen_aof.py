@@ -12,6 +12,7 @@ KIND   mixed   70 % strings of 100 binary bytes, 10 % hashes of 8 fields, 7 % li
        sets    strings of 100 binary bytes (1,000,000 keys: 144 MB)
        large   strings of 1 MB (2,000 keys: 2 GB)
        collections  hashes, lists, sets and sorted sets of 50 elements, a quarter each (100,000 keys: 124 MB)
+       texts   hashes of 40 fields of readable text, 30 to 60 bytes each (50,000 keys: 130 MB)
        history what clients write, never rewritten: a SET with a lifetime, an INCRBY, a transaction, a DEL; four databases
                (1,000,000 times: 346 MB)
 COUNT  keys
@@ -25,6 +26,10 @@ import sys
 import typing as t
 
 PEXPIREAT_MS = 4102444800000
+TEXT = (
+    "the order of a customer was paid by card and sent to the address that she had given before as a gift with her best "
+    "wishes it has not come back since and nobody asked about it so we close this ticket today thank you for your help"
+)
 
 
 def command(*args: bytes | str | int) -> bytes:
@@ -57,6 +62,9 @@ def commands(kind: str, count: int) -> t.Iterator[bytes]:
         if kind == "large":
             yield command("SET", key, big[i % 997 :] + big[: i % 997])
             continue
+        if kind == "texts":
+            yield command("HMSET", key, *[x for j in range(40) for x in (f"field{j}", _text(rnd))])
+            continue
         if kind == "collections":
             yield _collection(key, i % 4, noise)
             continue
@@ -76,6 +84,11 @@ def commands(kind: str, count: int) -> t.Iterator[bytes]:
             yield command("PEXPIREAT", key, PEXPIREAT_MS)
 
 
+def _text(rnd: random.Random) -> str:
+    start = rnd.randrange(len(TEXT) - 60)
+    return TEXT[start : start + rnd.randrange(30, 60)]
+
+
 def _collection(key: str, which: int, noise: bytes) -> bytes:
     if which == 0:
         return command("HMSET", key, *[x for j in range(50) for x in (f"f{j}", noise[j * 20 : j * 20 + 20])])
@@ -87,7 +100,7 @@ def _collection(key: str, which: int, noise: bytes) -> bytes:
 
 
 def main() -> None:
-    if len(sys.argv) != 4 or sys.argv[1] not in ("mixed", "sets", "large", "history", "collections"):
+    if len(sys.argv) != 4 or sys.argv[1] not in ("mixed", "sets", "large", "history", "collections", "texts"):
         sys.exit(__doc__)
     kind, count, path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     with open(path, "wb", buffering=1 << 20) as out:

@@ -5,12 +5,13 @@
 
 """What workers gain: aof_import into three masters of a cluster by one process and by several, in turn.
 
-    workers_speed.py [--rounds 5] [--scale 1.0] [--workers 2] [--files commands,dump,rebuilt,collections]
+    workers_speed.py [--rounds 5] [--scale 1.0] [--workers 2] [--files commands,dump,rebuilt,collections,texts]
 
 The same 1,000,000 mixed keys of ``gen_aof.py`` (times ``--scale``) as ``commands``, a plain AOF, and as a ``dump`` of Redis
 7.0, both into Redis 7.0; and that dump into Redis 6.2, which takes no values of Redis 7.0: they are ``rebuilt`` from commands,
-most of the work is the client's. So it is all the more with a dump of 100,000 ``collections`` of 50 elements. The servers keep
-nothing on disk. All run as whole processes, with their checkpoints.
+most of the work is the client's. So it is all the more with a dump of 100,000 ``collections`` of 50 elements, and most of
+all with one of 50,000 hashes of ``texts``, which stand there compressed. The servers keep nothing on disk. All run as whole
+processes, with their checkpoints.
 
 Client and servers share the processors of one machine: its *floor* is what one process and the servers need of their time,
 divided by how many there are. No number of workers gets below it.
@@ -85,16 +86,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--files", default="commands,dump,rebuilt,collections")
+    parser.add_argument("--files", default="commands,dump,rebuilt,collections,texts")
     args = parser.parse_args()
     for what in args.files.split(","):
-        kind, count = ("collections", 100_000) if what == "collections" else ("mixed", 1_000_000)
+        kind, count = {"collections": (what, 100_000), "texts": (what, 50_000)}.get(what, ("mixed", 1_000_000))
         keys = int(count * args.scale)
         path = generated(kind, keys)
         with contextlib.ExitStack() as stack:
             if what != "commands":
                 path = dumped(stack, path)
-            nodes = started_cluster(stack, "redis-6.2.14" if what in ("rebuilt", "collections") else "redis-7.0.15")
+            nodes = started_cluster(stack, "redis-7.0.15" if what in ("commands", "dump") else "redis-6.2.14")
             compare(what, path, nodes, args, keys)
 
 

@@ -13,7 +13,7 @@ import redis
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import import_aof
-from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options
+from ansible_collections.redisops.tair.plugins.module_utils._import.options import Options
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.tests.support import dataset
 from ansible_collections.redisops.tair.tests.support.servers import Server

@@ -18,8 +18,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import f
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import import_aof
+from ansible_collections.redisops.tair.plugins.module_utils._import.options import Options
+from ansible_collections.redisops.tair.plugins.module_utils._import.outcome import Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
-from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options, Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 from ansible_collections.redisops.tair.tests.support.refusing_proxy import RefusingProxy

@@ -12,7 +12,8 @@ import typing as t
 from contextlib import closing
 
 from ansible_collections.redisops.tair.plugins.module_utils._cluster import SlotMap
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, server_facts
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._target import topology_of
 
 _TIMEOUT = 60.0  # seconds, for any one answer

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from ansible_collections.redisops.tair.plugins.module_utils._cluster import own_slots
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, KeyFilter
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, server_facts
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
 from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Section, Wire, for_each, head, replies_in
 
 Command = t.Sequence[bytes]

@@ -15,7 +15,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._compare.pair import
 from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import Command, milliseconds
 from ansible_collections.redisops.tair.plugins.module_utils._compare.values import Finding, counted
 from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
-from ansible_collections.redisops.tair.plugins.module_utils._redis import ServerFacts
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts
 
 Map = t.Dict[bytes, t.Any]
 Difference = t.Optional[Finding]

@@ -46,14 +46,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._keys import (
     key_slot,
     slot_tags,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._redis import (
-    Endpoint,
-    ServerFacts,
-    connect,
-    connected_socket,
-    server_facts,
-)
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, connected_socket
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Reply
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts, server_facts
 
 if t.TYPE_CHECKING:
     import redis

@@ -28,13 +28,13 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import (
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.compat import compat_for
+from ansible_collections.redisops.tair.plugins.module_utils._import.options import Options
+from ansible_collections.redisops.tair.plugins.module_utils._import.outcome import Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import ConnectionLost
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
 from ansible_collections.redisops.tair.plugins.module_utils._import.restoring import prepare
 from ansible_collections.redisops.tair.plugins.module_utils._import.sending import send_part
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import (
-    Options,
-    Outcome,
     PassingState,
     PipelineTooDeep,
     Rewind,
@@ -44,7 +44,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.session impo
 from ansible_collections.redisops.tair.plugins.module_utils._import.survey import survey
 from ansible_collections.redisops.tair.plugins.module_utils._import.targets import topology_for
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import Link
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, LoginRefusedError, ServerFacts
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, LoginRefusedError
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts
 
 
 def import_aof(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 import typing as t
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import first_key
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
@@ -33,9 +33,11 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.batch import
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.compat import Compat
-from ansible_collections.redisops.tair.plugins.module_utils._import.errors import CommandError, ErrorLog
+from ansible_collections.redisops.tair.plugins.module_utils._import.errors import CommandError
+from ansible_collections.redisops.tair.plugins.module_utils._import.options import Options
+from ansible_collections.redisops.tair.plugins.module_utils._import.outcome import Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
-from ansible_collections.redisops.tair.plugins.module_utils._import.selection import PartlySelected, Selection
+from ansible_collections.redisops.tair.plugins.module_utils._import.selection import PartlySelected
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import CheckpointRequest, Topology
 from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
 from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, meaning, next_step, without_values
@@ -43,77 +45,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
 _REPORT_EVERY = 0.5  # seconds
 _SMALLEST_WINDOW = 1024  # bytes; a few commands
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to import. Sizes in bytes, times in seconds."""
-
-    if_not_empty: str = "fail"
-    """``fail``, ``append`` or ``flush``."""
-    resume: bool = True
-    keep_checkpoint: bool = False
-    stop_at_error: bool = True
-    max_errors: int = 0
-    """With ``stop_at_error`` off: stop after more errors than this; 0 is no limit."""
-    allow_eviction: bool = False
-    until: int | None = None
-    """Seconds since the epoch: leave out what annotations say was written later."""
-    batch_bytes: int = 64 * 1024
-    window_bytes: int = 16 << 20
-    rate_limit: int = 0
-    """Bytes a second; 0 is no limit."""
-    selection: Selection = field(default_factory=Selection)
-    compat: bool = True
-    """Whether an older target is sent the equivalents of what it does not know."""
-    drop: tuple[str, ...] = ()
-    """What may be left out where it does not know it; see :mod:`compat`."""
-    slots: frozenset[int] | None = None
-    """Of a source that is a master of a cluster: its own, so that what other masters import is not in the way."""
-    topology: str = "auto"
-    """``auto``, ``standalone``, ``cluster`` or ``proxy``."""
-    workers: int = 1
-    """Processes that may send what a rewrite wrote."""
-    timeout: float = 60.0
-    """For one reply, and for how long a target that can't be reached is tried again."""
-
-
-@dataclass
-class Outcome:
-    """What an import did."""
-
-    commands: int = 0
-    """Commands of the AOF that have been answered, those of earlier runs of the same import included."""
-    commands_before: int = 0
-    """Those of the earlier runs alone."""
-    errors: ErrorLog = field(default_factory=ErrorLog)
-    bytes: int = 0
-    """Of the AOF, imported by this call."""
-    position: int = 0
-    resumed_from: int | None = None
-    truncated_bytes: int = 0
-    """At the end of the AOF, not sent: a command that is cut off, or an open MULTI and what follows it."""
-    databases: set[int] = field(default_factory=set)
-    evicted_keys: int = 0
-    expired_keys: int = 0
-    reconnects: int = 0
-    workers: int = 1
-    """Processes that have sent what a rewrite wrote."""
-    warnings: list[str] = field(default_factory=list)
-    adapted: Counter[str] = field(default_factory=Counter)
-    """Commands that were sent as others, by form."""
-    dropped: Counter[str] = field(default_factory=Counter)
-    """Commands that were left out, whole or in part, by the name that allowed it."""
-    name: str = ""
-    """Of the import, by which a later call can go on with it."""
-    elapsed: float = 0.0
-    changed: bool = False
-
-    def add(self, share: Outcome) -> None:
-        """Count what a worker did of it, which follows what is counted already."""
-        self.commands += share.commands
-        self.errors.extend(share.errors)
-        self.databases |= share.databases
 
 
 @dataclass(frozen=True)

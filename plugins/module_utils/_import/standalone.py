@@ -31,13 +31,12 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.transactions
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY
 from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     Endpoint,
-    ServerFacts,
     connect,
     connected_socket,
-    server_facts,
     speaking_to,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Reply, encode
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts, server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 
 with contextlib.suppress(ImportError):

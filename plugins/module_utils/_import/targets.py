@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from ansible_collections.redisops.tair.plugins.module_utils._import.cluster import Cluster
-from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options
+from ansible_collections.redisops.tair.plugins.module_utils._import.options import Options
 from ansible_collections.redisops.tair.plugins.module_utils._import.standalone import Standalone
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import Topology
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint

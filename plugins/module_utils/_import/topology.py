@@ -15,8 +15,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import F
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import Request
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, ServerFacts
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Reply
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts
 
 if t.TYPE_CHECKING:
     from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session

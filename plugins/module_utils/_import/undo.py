@@ -12,7 +12,7 @@ import contextlib
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TargetStateError
-from ansible_collections.redisops.tair.plugins.module_utils._import.session import Options
+from ansible_collections.redisops.tair.plugins.module_utils._import.options import Options
 from ansible_collections.redisops.tair.plugins.module_utils._import.targets import topology_for
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 

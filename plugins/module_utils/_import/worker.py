@@ -21,14 +21,10 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import Conne
 from ansible_collections.redisops.tair.plugins.module_utils._import.abandoned import end_when_abandoned
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import Batch, Cursor
 from ansible_collections.redisops.tair.plugins.module_utils._import.looking import look_for
+from ansible_collections.redisops.tair.plugins.module_utils._import.outcome import Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import ConnectionLost
 from ansible_collections.redisops.tair.plugins.module_utils._import.plain import plain_batches, record_errors
-from ansible_collections.redisops.tair.plugins.module_utils._import.session import (
-    Outcome,
-    PassingState,
-    Rewind,
-    Session,
-)
+from ansible_collections.redisops.tair.plugins.module_utils._import.session import PassingState, Rewind, Session
 from ansible_collections.redisops.tair.plugins.module_utils._import.stretches import Look, Stretch
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import Link
 from ansible_collections.redisops.tair.plugins.module_utils._replies import explain

@@ -22,7 +22,8 @@ from multiprocessing.connection import Connection, wait
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
-from ansible_collections.redisops.tair.plugins.module_utils._import.session import Outcome, Rewind, Session
+from ansible_collections.redisops.tair.plugins.module_utils._import.outcome import Outcome
+from ansible_collections.redisops.tair.plugins.module_utils._import.session import Rewind, Session
 from ansible_collections.redisops.tair.plugins.module_utils._import.stretches import (
     Chain,
     Look,

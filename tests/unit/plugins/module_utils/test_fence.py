@@ -11,7 +11,8 @@ import typing as t
 import pytest
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError
 from ansible_collections.redisops.tair.plugins.module_utils._fence import choose_method
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, Flavor, ServerFacts
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.plugins.module_utils._server_facts import Flavor, ServerFacts
 
 
 def facts(version: str, flavor: Flavor = "redis") -> ServerFacts:
