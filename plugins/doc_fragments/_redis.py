@@ -72,7 +72,7 @@ requirements:
   - redis (Python library) >= 4.5.0
 notes:
   - The Python library C(redis) must be installed for the Python that runs the module on the host where it runs.
-    With C(hiredis) beside it everything is faster.
+    With C(hiredis) 3.2 or newer beside it everything is faster.
   - Where it is missing, or too old, the control node's own copy is brought along for the time of the task; not with C(async).
     The host needs nothing but Python then.
 """

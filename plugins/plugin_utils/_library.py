@@ -24,8 +24,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import Missi
 
 _NAME = "redis"
 
-#: What redis-py imports on older Pythons, each a package or a module of its own. Not all versions say so in their metadata.
-_BESIDE = ("async_timeout", "typing_extensions")
+#: What some versions of redis-py import, or do on older Pythons, each a package or a module of its own: PyJWT with 5.3.
+#: Not all of them say so in their metadata.
+_BESIDE = ("async_timeout", "jwt", "typing_extensions")
 
 #: For redis.asyncio, which nobody here uses, and which ``import redis`` imports.
 _STAND_INS = {"async_timeout.py": "timeout = None\n"}

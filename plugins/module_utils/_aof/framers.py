@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Taking commands out of bytes, fast: by hiredis where it is installed, by plain Python where it is not.
+"""Taking commands out of bytes, fast: by hiredis where a good one is installed, by plain Python where none is.
 
 Both stop where they do not understand something; what it is, others find out.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 
+from ansible.module_utils.compat.version import LooseVersion
 from ansible_collections.redisops.tair.plugins.module_utils._aof.grammar import BadFrame, parse_command
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
@@ -23,6 +24,8 @@ except ImportError:
 
 #: hiredis moves the rest of its buffer at every kilobyte consumed: small feeds are four times faster than large ones.
 _FEED_BYTES = 16 * 1024
+#: Older ones end the process over damaged bytes in which they read a map (``%1``) whose key is an array.
+_OLDEST_HIREDIS = LooseVersion("3.2")
 _MANY_ARGUMENTS = re.compile(rb"\*[1-9]\d{5}")
 
 _LINE_END = b"\r\n"
@@ -116,4 +119,4 @@ class HiredisFramer:
 
 def fastest_framer() -> type[HiredisFramer] | type[PlainFramer]:
     """The one to use here."""
-    return PlainFramer if hiredis is None else HiredisFramer
+    return PlainFramer if hiredis is None or LooseVersion(hiredis.__version__) < _OLDEST_HIREDIS else HiredisFramer
