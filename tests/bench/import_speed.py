@@ -65,7 +65,7 @@ def compare(args: argparse.Namespace, kind: str) -> None:
             contestants["without hiredis"] = lambda: aof_import([server], port, path, [hidden])
         if args.dump:
             redis_cli(server, server.port, path)
-            server.client().save()
+            server.client(socket_timeout=None).save()
             dumped = server.data / "dump.rdb"
             print(f"dump: {dumped.stat().st_size / 1e6:.0f} MB")
             contestants["of a dump"] = lambda: aof_import([server], port, dumped)

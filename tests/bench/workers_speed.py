@@ -52,7 +52,7 @@ def dumped(stack: contextlib.ExitStack, path: Path) -> Path:
     """A dump of the same data."""
     source = stack.enter_context(Server(build("redis-7.0.15"), SETTINGS))
     redis_cli(source, source.port, path)
-    source.client().save()
+    source.client(socket_timeout=None).save()
     source.stop()
     return source.data / "dump.rdb"
 
