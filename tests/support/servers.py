@@ -15,6 +15,7 @@ the main thread.)
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import os
 import pwd
@@ -62,13 +63,19 @@ class Build:
         """Its path. Raises :class:`UnavailableError`."""
         if self.wheel is not None:
             return self.wheel.program(f"{self.flavor}-server")
-        found = shutil.which("redis-server")
-        if found is None:
-            raise UnavailableError("there is no redis-server here: apt-get install redis-server")
-        told = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
-        if f" v={self.version} " not in told:
-            raise UnavailableError(f"{found} is not Redis {self.version} but {told.strip()}")
-        return Path(found)
+        return _of_the_system(self.version)
+
+
+@functools.cache
+def _of_the_system(version: str) -> Path:
+    """The redis-server on the PATH, if it is of this version."""
+    found = shutil.which("redis-server")
+    if found is None:
+        raise UnavailableError("there is no redis-server here: apt-get install redis-server")
+    told = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
+    if f" v={version} " not in told:
+        raise UnavailableError(f"{found} is not Redis {version} but {told.strip()}")
+    return Path(found)
 
 
 BUILDS: tuple[Build, ...] = (
