@@ -64,11 +64,12 @@ _COUNTED: dict[bytes, tuple[tuple[int, ...], int, int]] = {
     b"MSETEX": ((), 1, 2),
 }
 
-#: Commands with one key and possibly a second one after one of these words.
-_STORE_WORDS: dict[bytes, tuple[bytes, ...]] = {
-    b"SORT": (b"STORE",),
-    b"GEORADIUS": (b"STORE", b"STOREDIST"),
-    b"GEORADIUSBYMEMBER": (b"STORE", b"STOREDIST"),
+#: Commands with one key and possibly a second one after a word: where their options begin, these words, and how many arguments
+#: other options have.
+_STORING: dict[bytes, tuple[int, tuple[bytes, ...], dict[bytes, int]]] = {
+    b"SORT": (2, (b"STORE",), {b"BY": 1, b"GET": 1, b"LIMIT": 2}),
+    b"GEORADIUS": (6, (b"STORE", b"STOREDIST"), {b"COUNT": 1}),
+    b"GEORADIUSBYMEMBER": (5, (b"STORE", b"STOREDIST"), {b"COUNT": 1}),
 }
 
 
@@ -85,15 +86,24 @@ def key_positions(command: Command) -> t.Sequence[int]:
         before, position, step = _COUNTED[name]
         keys = int(command[position]) if position < count and command[position].isdigit() else 0
         return (*before, *range(position + 1, min(position + 1 + keys * step, count), step))
-    if name in _STORE_WORDS:
-        stored = [at + 1 for at in range(2, count - 1) if command[at].upper() in _STORE_WORDS[name]]
-        return (1, *stored[-1:])
+    if name in _STORING:
+        return (1, *_stored_at(command, *_STORING[name]))
     return (1,)
+
+
+def _stored_at(command: Command, at: int, words: tuple[bytes, ...], arguments: dict[bytes, int]) -> tuple[int, ...]:
+    found: tuple[int, ...] = ()
+    while at < len(command) - 1:
+        word = command[at].upper()
+        if word in words:
+            found = (*found, at + 1)
+        at += 2 if word in words else 1 + arguments.get(word, 0)
+    return found
 
 
 def has_one_key(name: bytes) -> bool:
     """Whether every command of this name (in capitals) has one key, whatever its arguments."""
-    return not (name in _NO_KEYS or name in _RANGES or name in _COUNTED or name in _STORE_WORDS)
+    return not (name in _NO_KEYS or name in _RANGES or name in _COUNTED or name in _STORING)
 
 
 def first_key(command: Command) -> bytes | None:
