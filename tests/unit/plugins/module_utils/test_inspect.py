@@ -300,6 +300,14 @@ def test_options_of_a_large_command_are_seen(look: t.Callable[..., Inspection]) 
     assert inspection.tally.prefixes.top(1)[0].prefix == b"user:"
 
 
+def test_large_commands_of_a_rewrite_are_keys_and_those_of_clients_are_not(look: t.Callable[..., Inspection]) -> None:
+    large = b"x" * 1_000_000
+    base: list[t.Any] = [[b"RPUSH", b"list", large], [b"RPUSH", b"list", large], [b"SET", b"other", large]]
+    inspection = look(*base, [b"SET", b"late", large], base_size=len(b"".join(map(raw, base))))
+    assert inspection.tally.keys == {0: 2}
+    assert counts(inspection) == {"RPUSH": 2, "SET": 2}
+
+
 def test_places_are_few_and_counts_are_complete(look: t.Callable[..., Inspection]) -> None:
     inspection = look(*["SET k v PXAT 1700000000000"] * 50, *["INCR n"] * 50)
     (at,) = inspection.tally.forms.found.values()
