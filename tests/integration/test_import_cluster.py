@@ -18,13 +18,14 @@ import pytest
 import redis
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
-from ansible_collections.redisops.tair.plugins.module_utils._errors import TargetStateError
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError, TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import import_aof
 from ansible_collections.redisops.tair.plugins.module_utils._import.options import Options
 from ansible_collections.redisops.tair.plugins.module_utils._import.outcome import Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._import.selection import Selection
 from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, key_slot
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 from ansible_collections.redisops.tair.tests.support import dataset, snapshot
 from ansible_collections.redisops.tair.tests.support.cluster import becomes_replica, node_serving
 from ansible_collections.redisops.tair.tests.support.module_process import ModuleProcess
@@ -427,3 +428,17 @@ def test_the_module_takes_any_node_and_warns_of_transactions_that_are_divided(
     assert "transactions with keys of several slots" in str(result["warnings"])
     found = snapshot.snapshot(nodes[0].host, nodes[0].port, "pw", cluster=True)
     assert snapshot.diff(source.expected, found) == []
+
+
+def test_what_one_master_alone_refuses_is_an_error(start_cluster: StartCluster, tmp_path: Path) -> None:
+    nodes = start_cluster("redis-7.0.15")
+    code = b"#!lua name=sample\nredis.register_function('f', function() return 1 end)"
+    aof = tmp_path / "appendonly.aof"
+    aof.write_bytes(encode([b"FUNCTION", b"LOAD", code]))
+    for node in nodes:
+        for other in nodes:
+            other.client().function_flush()
+        node.client().function_load(code.decode().replace("sample", "other"))
+
+        with pytest.raises(ImportFailedError, match="Function f already exists"):
+            import_into(nodes, aof, if_not_empty="append", resume=False)
