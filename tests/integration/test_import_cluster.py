@@ -442,3 +442,17 @@ def test_what_one_master_alone_refuses_is_an_error(start_cluster: StartCluster, 
 
         with pytest.raises(ImportFailedError, match="Function f already exists"):
             import_into(nodes, aof, if_not_empty="append", resume=False)
+
+
+def test_an_error_in_the_last_batch_is_told_and_everything_is_counted(
+    start_cluster: StartCluster, tmp_path: Path
+) -> None:
+    nodes = start_cluster("redis-7.0.15")
+    aof = tmp_path / "appendonly.aof"
+    aof.write_bytes(b"".join(encode(command.split()) for command in (b"SET a 1", b"INCR a", b"RPUSH a x", b"SET b 2")))
+
+    outcome = import_into(nodes, aof, stop_at_error=False)
+
+    (error,) = outcome.errors.samples
+    assert error.command == "RPUSH" and outcome.errors.count == 1
+    assert outcome.commands == 4
