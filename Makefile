@@ -69,8 +69,10 @@ site: link ## The documentation of plugins and roles as a website
 	@.ci/docs-site
 
 .PHONY: bench
-bench: $(VENV)/demo.stamp link packages ## Time import, fetch, comparison, inspection and downtime beside their peers, and a fleet: an hour
+bench: $(VENV)/demo.stamp link packages ## Time import, workers, fetch, comparison, inspection and downtime beside their peers, and a fleet: an hour
 	$(BIN)/python tests/bench/import_speed.py
+	$(BIN)/python tests/bench/workers_speed.py
+	$(BIN)/python tests/bench/end_to_end.py
 	$(BIN)/python tests/bench/fetch.py
 	$(BIN)/python tests/bench/compare_speed.py
 	$(BIN)/python tests/bench/inspect_speed.py
