@@ -34,7 +34,7 @@ _spec.loader.exec_module(_paths)
 sys.path.insert(0, str(_paths.link_collection()))
 
 import redis
-from ansible_collections.redisops.tair.tests.bench.measuring import generated
+from ansible_collections.redisops.tair.tests.bench.measuring import generated, redis_cli
 from ansible_collections.redisops.tair.tests.support.ansible_cli import run_playbook
 from ansible_collections.redisops.tair.tests.support.servers import Server, build
 from ansible_collections.redisops.tair.tests.support.sshd import Sshd
@@ -138,9 +138,7 @@ def main() -> None:
                     source = stack.enter_context(Server(build("redis-7.0.15")))
                     target = stack.enter_context(Server(build("redis-7.0.15")))
                     scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="downtime-")))
-                    with aof.open("rb") as file:
-                        argv = ["redis-cli", "-p", str(source.port), "--pipe"]
-                        subprocess.run(argv, stdin=file, check=True, stdout=subprocess.DEVNULL)
+                    redis_cli(source, source.port, aof)
                     times[name].append(way(source, target, sshd, rate, scratch))
             print(
                 f"  {number + 1}: " + ", ".join(f"{name} {each[-1]:.2f} s" for name, each in times.items()), flush=True

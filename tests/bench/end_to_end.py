@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -27,7 +26,7 @@ _paths = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_paths)
 sys.path.insert(0, str(_paths.link_collection()))
 
-from ansible_collections.redisops.tair.tests.bench.measuring import SETTINGS, generated
+from ansible_collections.redisops.tair.tests.bench.measuring import SETTINGS, generated, redis_cli
 from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, run_playbook
 from ansible_collections.redisops.tair.tests.support.servers import Server, build
 from ansible_collections.redisops.tair.tests.support.sshd import Sshd
@@ -73,9 +72,7 @@ def main() -> None:
         sshd = stack.enter_context(Sshd())
         source = stack.enter_context(Server(build("redis-7.0.15"), SETTINGS))
         target = stack.enter_context(Server(build("redis-7.0.15"), SETTINGS))
-        with generated("mixed", keys).open("rb") as file:
-            argv = ["redis-cli", "-p", str(source.port), "--pipe"]
-            subprocess.run(argv, stdin=file, check=True, stdout=subprocess.DEVNULL)
+        redis_cli(source, source.port, generated("mixed", keys))
         for number in range(rounds):
             for form, each in times.items():
                 each.append(seconds(migrate(source, target, sshd, form)))
