@@ -6,8 +6,10 @@
 
 """BGREWRITEAOF: start one, wait for its end, and prove that it wrote a new base.
 
-What a rewrite writes is fixed when the server forks. So one that is running when we come (``CONFIG SET appendonly yes``
-starts one by itself) is waited out and followed by our own; one that is only scheduled has not forked, and is ours.
+What a rewrite writes is fixed when the server forks. One that is running when we come (``CONFIG SET appendonly yes``
+starts one by itself) is waited out. With AOF on its base is as good as one of our own, since everything written after
+the fork stands behind it; where it is not in the form that is wanted, or a snapshot with AOF off, our own follows. A
+rewrite that is only scheduled has not forked, and is ours.
 """
 
 from __future__ import annotations
@@ -92,11 +94,17 @@ class Rewriter:
         """Rewrite, wait, prove. Raises :class:`RewriteError`, whose message says what became of the rewrite."""
         if expect == "plain":
             self._refuse_preamble_setting()
-        before = self._wait_out_running()
-        started = self._trigger()
-        after = self._wait_for_end(before.persistence, started=started)
+        before = self.look()
+        after = self._wait_out_running(before)
+        found = _is_as_good(before, after, expect)
+        if not found:
+            before = after
+            started = self._trigger()
+            after = self._wait_for_end(before.persistence, started=started)
         proof = self._prove(before, after)
-        result = self._result(before, after, proof)
+        # Of a rewrite that was found running it is not known what was written since its fork.
+        quiet = not found and after.persistence.writes == before.persistence.writes
+        result = self._result(after, proof, quiet=quiet)
         if expect == "plain" and result.format == "hybrid":
             raise RewriteError(
                 f"The new base of {self.endpoint} ({_base_path(after)}) starts with an RDB: "
@@ -125,9 +133,8 @@ class Rewriter:
                 todo="Set aof-use-rdb-preamble to 'no' first (redis_config), or expect=any",
             )
 
-    def _wait_out_running(self) -> Moment:
+    def _wait_out_running(self, moment: Moment) -> Moment:
         pauses = self._pauses("the rewrite that was already running")
-        moment = self.look()
         while moment.persistence.rewrite_in_progress:
             next(pauses)
             moment = self.look()
@@ -222,14 +229,16 @@ class Rewriter:
         free = free_bytes(self.location) if self.location else None
         return "" if free is None or self.location is None else f" ({free} bytes free in {self.location.directory})"
 
-    def _result(self, before: Moment, after: Moment, proof: Proof) -> Rewritten:
+    def _result(self, after: Moment, proof: Proof, *, quiet: bool) -> Rewritten:
+        """``quiet``: nothing was written between the fork and ``after``."""
         now = after.persistence
+        base_size = now.base_size
         if keeps_many_files(self.facts):
             base_size = after.disk.base.size if after.disk.base else now.base_size
-        else:
+        elif not quiet:
             # Of a single file only what the child wrote is a base. Commands that arrived meanwhile stand at its end,
-            # and INFO counts them in: then the whole file has to be read as commands in order.
-            base_size = now.base_size if now.writes == before.persistence.writes else None
+            # and INFO counts them in: then whoever reads it has to find the place.
+            base_size = None
         return Rewritten(
             elapsed=round(time.monotonic() - self.began, 3),
             path=str(self.location.path) if self.location else None,
@@ -254,6 +263,22 @@ class Rewriter:
             time.sleep(min(pause, left))
             pause = min(pause * 1.5, longest)
             yield
+
+
+def _is_as_good(before: Moment, after: Moment, expect: Expect) -> bool:
+    """Whether the rewrite that was running ``before`` has left a new base with all that was written since behind it.
+
+    Only the files can tell: if it ended while they were looked at for ``before``, they show no new base, and ours follows.
+    """
+    was, now = before.persistence, after.persistence
+    return (
+        was.rewrite_in_progress
+        and was.appendonly
+        and now.appendonly
+        and was.run_id == now.run_id
+        and after.base_id not in (None, before.base_id)
+        and (expect == "any" or _format(after) == "plain")
+    )
 
 
 def _is_over(before: Persistence, last: Persistence, now: Persistence, started: bool) -> bool:

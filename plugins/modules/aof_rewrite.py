@@ -13,9 +13,11 @@ version_added: 0.1.0
 author:
   - redisops.tair contributors (@redisops)
 description:
-  - Sends C(BGREWRITEAOF) and waits until the rewrite has ended.
-  - What a rewrite writes is fixed when it starts. So one that is already running is waited out first, and then
-    followed by another one, whose content is that of now.
+  - Sends C(BGREWRITEAOF), unless a rewrite is running that serves as well, and waits until it has ended.
+  - What a rewrite writes is fixed when it starts. One that is already running, as C(appendonly yes) starts one by itself,
+    is waited out. With AOF on its base is as good as another one's, since all that was written meanwhile stands behind it.
+    Another one follows where the base is not what O(expect) wants, where it failed, with AOF off, and where the files
+    can't be read, which alone can tell.
   - Proves that a new base was written, as a server calls a rewrite V(ok) even when its process was killed.
   - Looks at the first bytes of the new base, as its name does not tell whether it starts with an RDB.
   - Run it on the host of the server, as a user that may read the files. Where they can't be read, as with O(via=control_node),
@@ -35,7 +37,7 @@ attributes:
   idempotent:
     support: none
     details:
-      - Every run rewrites the AOF.
+      - Every run rewrites the AOF, or waits for a rewrite that is running.
 options:
   data_dir:
     description:
@@ -113,8 +115,8 @@ base_size:
   description:
     - Bytes at the start of the AOF that the rewrite wrote, where every key stands once.
     - >-
-      V(null) when it is not known. So it is for a single file when the source was written to during the rewrite:
-      those commands follow the base, and the server does not tell where.
+      V(null) when it is not known. So it is for a single file when the source was written to during the rewrite, or could
+      have been before this module came: those commands follow the base, and the server does not tell where.
   returned: success
   type: int
   sample: 104857600

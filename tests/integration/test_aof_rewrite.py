@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import redis.client
 from ansible_collections.redisops.tair.tests.support.accounts import python_without_privileges
 from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, local_host
 from ansible_collections.redisops.tair.tests.support.processes import (
@@ -95,6 +96,87 @@ def test_a_rewrite_right_after_appendonly_yes_is_not_taken_for_ours(
     assert not result["failed"], result
     assert result["format"] == "plain"
     assert Path(result["files"][0]["path"]).read_bytes()[:1] == b"*"
+
+
+def rewrites_of(server: Server) -> int:
+    """How many have ended well, by its log: no field of INFO tells that of Redis 6.2."""
+    return server.log.count("Background AOF rewrite terminated with success")
+
+
+def wait_until_it_was_seen(commands: redis.client.Monitor) -> None:
+    """Wait until the module has looked at the rewrite that is running, and at the files: until it looks once more.
+
+    It asks INFO at first what server that is, then for each look.
+    """
+    names = (command["command"].split(" ")[0].upper() for command in commands.listen())
+    for _question in range(3):
+        assert "INFO" in names
+
+
+def test_a_rewrite_that_appendonly_yes_began_serves_as_well_as_another(
+    any_build: Build, start_server: StartServer, in_background: t.Callable[..., Future[Result]]
+) -> None:
+    server = start_server(any_build, {**PLAIN, "appendonly": "no"})
+    fill(server)
+    server.client().config_set("appendonly", "yes")
+    child = freeze_rewrite(server)
+    server.client().set("set while it was running", 1)
+
+    with server.client().monitor() as commands:
+        future = in_background(server.login())
+        wait_until_it_was_seen(commands)
+    os.kill(child, signal.SIGCONT)
+    result = future.result()
+
+    assert not result["failed"], result
+    assert (rewrites_of(server), result["format"]) == (1, "plain")
+    assert result["proof"] == ("inode" if any_build.layout == "single" else "manifest")
+    assert b"set while it was running" in b"".join(Path(file["path"]).read_bytes() for file in result["files"])
+    if any_build.layout == "single":
+        assert result["base_size"] is None
+    else:
+        assert result["base_size"] == Path(result["files"][0]["path"]).stat().st_size
+
+
+def test_a_snapshot_that_was_begun_before_is_followed_by_one_of_now(
+    any_build: Build, start_server: StartServer, in_background: t.Callable[..., Future[Result]]
+) -> None:
+    """With AOF off nothing is written behind it."""
+    server = start_server(any_build, {**PLAIN, "appendonly": "no"})
+    fill(server)
+    server.client().bgrewriteaof()
+    child = freeze_rewrite(server)
+    server.client().set("set while it was running", 1)
+
+    with server.client().monitor() as commands:
+        future = in_background(server.login())
+        wait_until_it_was_seen(commands)
+    os.kill(child, signal.SIGCONT)
+    result = future.result()
+
+    assert not result["failed"], result
+    assert rewrites_of(server) == 2
+    assert b"set while it was running" in Path(result["files"][0]["path"]).read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGUSR1])
+def test_a_running_rewrite_that_comes_to_nothing_is_followed_by_ours(
+    number: signal.Signals, any_build: Build, start_server: StartServer, in_background: t.Callable[..., Future[Result]]
+) -> None:
+    server = start_server(any_build, PLAIN)
+    fill(server)
+    server.client().bgrewriteaof()
+    child = freeze_rewrite(server)
+
+    with server.client().monitor() as commands:
+        future = in_background(server.login())
+        wait_until_it_was_seen(commands)
+    os.kill(child, number)
+    os.kill(child, signal.SIGCONT)
+    result = future.result()
+
+    assert not result["failed"], result
+    assert (rewrites_of(server), result["format"]) == (1, "plain")
 
 
 def test_a_rewrite_that_is_only_scheduled_is_ours(

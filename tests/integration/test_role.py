@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import stat
-import subprocess
 import time
 import typing as t
 import xml.etree.ElementTree as ET
@@ -22,6 +21,7 @@ from ansible_collections.redisops.tair.tests.support.migration import Migration,
 from ansible_collections.redisops.tair.tests.support.paths import CHECKOUT
 from ansible_collections.redisops.tair.tests.support.processes import descendants
 from ansible_collections.redisops.tair.tests.support.servers import Build, Server
+from ansible_collections.redisops.tair.tests.support.waiting import wait_until
 
 MakeMigration = t.Callable[..., Migration]
 
@@ -373,22 +373,21 @@ def test_no_password_is_printed_however_much_is_printed(make_migration: MakeMigr
 # ---------------------------------------------------------------------------------------------------- killed runs
 
 
+def kill_all_of_it() -> None:
+    """Kill the run under way: the playbook, its modules and what they have started, but no server."""
+    for child in descendants(os.getpid()):
+        if Path(f"/proc/{child}/exe").resolve().name.startswith("python"):
+            os.kill(child, signal.SIGKILL)
+
+
 def kill_during_the_rewrite(migration: Migration) -> None:
     """Start a migration and kill it while the source rewrites: nothing of it is left to clean up."""
     with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(migration.run, timeout=15)
-        end = time.monotonic() + 15
-        while not migration.journal.exists() and time.monotonic() < end:
-            time.sleep(0.01)
-        while time.monotonic() < end:
-            for child in descendants(migration.source.pid):
-                os.kill(child, signal.SIGSTOP)
-            time.sleep(0.01)
-        with pytest.raises(subprocess.TimeoutExpired):
-            run.result()
-    for child in descendants(migration.source.pid):
-        os.kill(child, signal.SIGCONT)
-    migration.source.wait_for_rewrite()
+        run = pool.submit(migration.run)
+        wait_until(lambda: migration.journal.exists() and descendants(migration.source.pid))
+        kill_all_of_it()
+        run.exception()  # whatever it says
+    assert migration.source.client().info("persistence")["aof_rewrite_in_progress"]
 
 
 def kill_during_the_import(migration: Migration) -> None:
@@ -400,9 +399,7 @@ def kill_during_the_import(migration: Migration) -> None:
             assert not run.done()
             time.sleep(0.001)
         os.kill(migration.target.pid, signal.SIGSTOP)
-        for child in descendants(os.getpid()):
-            if Path(f"/proc/{child}/exe").resolve().name.startswith("python"):
-                os.kill(child, signal.SIGKILL)
+        kill_all_of_it()
         os.kill(migration.target.pid, signal.SIGCONT)
         run.exception()  # whatever it says
 
