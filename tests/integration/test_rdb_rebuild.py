@@ -122,7 +122,7 @@ def test_a_payload_is_what_dump_gives_but_for_the_version(any_build: Build, star
     for key, entry in entries.items():
         told = server.client(db=entry.database).dump(key)
         raw = path.read_bytes()[entry.start : entry.end]
-        made = Restorer(version, version).command(entry, raw)
+        made = Restorer(version, version).command(entry.key, entry.expiry, entry.type, raw)
         assert told is not None and made is not None
         command, encoded = made
         assert encoded == encode(command)

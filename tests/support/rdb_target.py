@@ -63,7 +63,11 @@ class Target:
                     self.send([function_command(record)])
                 if not isinstance(record, Entry):
                     continue
-                made = Restorer(rdb.version, accepted).command(record, rdb.raw(record)) if restoring else None
+                made = None
+                if restoring:
+                    made = Restorer(rdb.version, accepted).command(
+                        record.key, record.expiry, record.type, rdb.raw(record)
+                    )
                 if made is not None:
                     self.send([made[0]], record.database)
                     self.by_restore += 1

@@ -11,6 +11,8 @@
         ...                    # Entry (a key), Function, Aux, Sizes, ModuleAux, MemberExpiry, SlotImport
     rdb.tail                   # where the commands of the AOF begin
 
+Whoever is in a hurry takes the keys by runs (``rdb.runs()``), as most of them are short and stand one behind the other.
+
 No value is read here: an :class:`Entry` says where it is, ``rdb_values`` builds the commands that make it, and
 ``rdb_restore`` the payload of a RESTORE. The checksum is known at the end only: whoever must not act on damaged bytes
 walks twice, ``for _record in Rdb(...): pass`` first.
@@ -43,7 +45,20 @@ _IDLE, _FREQUENCY, _AUX, _SIZES, _EXPIRY_MS, _EXPIRY_S, _SELECT, END = range(248
 _MVCC = b"\xfa\x0bmvcc-tstamp"
 _MVCC_TIMESTAMP, _MEMBER, _MEMBER_EXPIRY = b"mvcc-tstamp", b"keydb-subexpire-key", b"keydb-subexpire-when"
 
-_SINGLE = bytes(rdb_type in SINGLE for rdb_type in range(256))
+#: What a run knows how to pass, by type: one string, a list of one node, a number and so many strings once or twice.
+_ONE, _NODE, _STRINGS, _PAIRS = 1, 2, 3, 4
+_PASSED = bytes(
+    _ONE
+    if rdb_type in SINGLE
+    else {
+        rdb_types.LIST_QUICKLIST_2: _NODE,
+        rdb_types.LIST: _STRINGS,
+        rdb_types.SET: _STRINGS,
+        rdb_types.LIST_QUICKLIST: _STRINGS,
+        rdb_types.HASH: _PAIRS,
+    }.get(rdb_type, 0)
+    for rdb_type in range(256)
+)
 
 
 class Entry(t.NamedTuple):
@@ -58,6 +73,22 @@ class Entry(t.NamedTuple):
     start: int
     """Of the value, in the file; its ``end``."""
     end: int
+
+
+class Run(t.NamedTuple):
+    """Keys that stand one behind the other and are at hand as a whole."""
+
+    database: int
+    data: bytes
+    """Of the file, from ``base`` on."""
+    base: int
+    rows: list[tuple[bytes, int | None, int, int, int]]
+    """Of each key: itself, ``expiry`` and ``type`` as of an :class:`Entry`, and where in ``data`` its value begins and ends."""
+
+    def entries(self) -> t.Iterator[Entry]:
+        database, base = self.database, self.base
+        for key, expiry, rdb_type, start, end in self.rows:
+            yield Entry(key, database, expiry, rdb_type, base + start, base + end)
 
 
 class Function(t.NamedTuple):
@@ -133,7 +164,7 @@ class Rdb:
     ``version`` is known from the first record on; 80 and more are Valkey's. ``verify``: take the checksum, which costs
     a second for every 20 MB where anycrc is not installed. With ``version`` given the walk goes on in the middle of an
     RDB, at the end of a record, with the keys of ``database``; ``templates`` are those that the whole walk had found.
-    ``skim``: keys whose value is one string are counted only, by database, in ``skimmed``.
+    ``skim``: the keys of runs are counted only, by database, in ``skimmed``.
 
     Raises :class:`AofFormatError` (facts: file, offset, expected) after everything before the damage has been given.
     The file must not shrink meanwhile. Memory is bounded, whatever the values' sizes; a key is held.
@@ -183,10 +214,20 @@ class Rdb:
         return os.pread(self._fd, entry.end - entry.start, entry.start)
 
     def __iter__(self) -> t.Iterator[Record]:
+        for found in self.runs():
+            if isinstance(found, Run):
+                yield from found.entries()
+            else:
+                yield found
+
+    def runs(self) -> t.Iterator[Run | Record]:
+        """The same, but for as many keys as there are by runs."""
         if not self.version:
             self._read_magic()
         while self.tail is None:
-            yield from self._plain_entries()
+            run = self._run()
+            if run.rows:
+                yield run
             record = self._next()
             if record is not None:
                 yield record
@@ -203,15 +244,16 @@ class Rdb:
                 return
         raise window.corrupt(start, "the beginning of an RDB (REDIS or VALKEY and a version)")
 
-    def _plain_entries(self) -> t.Iterator[Entry]:
-        """The next entries as long as they are nothing but a short key and a value that is one string, and are here.
+    def _run(self) -> Run:
+        """The next keys as long as they are short, of a type that takes no more than to pass some strings, and are here.
 
         This is most of what there is; all else is for :meth:`_next`, which can read this, too.
         """
         window = self._window
-        data, at, base, size = window.data, window.at, window.base, len(window.data)
-        database, expiry, single, entry = self.database, self._expiry, _SINGLE, Entry
-        new, key, skim, skimmed = tuple.__new__, self._key, self._skim, 0
+        data, at, size = window.data, window.at, len(window.data)
+        expiry, passed, skim, skimmed = self._expiry, _PASSED, self._skim, 0
+        run = Run(self.database, data, window.base, [])
+        found = run.rows.append
         try:
             while True:
                 first = data[at]
@@ -226,7 +268,8 @@ class Rdb:
                     else:
                         break
                     continue
-                if not single[first]:
+                how = passed[first]
+                if not how:
                     break
                 length = data[at + 1]
                 start = at + 2
@@ -235,27 +278,43 @@ class Rdb:
                         break
                     length = (length & 0x3F) << 8 | data[start]
                     start += 1
-                value = start + length
-                length = data[value]
-                if length < 0x40:
-                    end = value + 1 + length
-                elif length < 0x80:
-                    end = value + 2 + ((length & 0x3F) << 8 | data[value + 1])
-                else:
-                    end = _end_of_encoded(data, value)
+                value = end = start + length
+                count = 1
+                if how == _NODE:
+                    if data[value] != 1 or data[value + 1] not in (1, 2):
+                        break
+                    end += 2
+                elif how != _ONE:
+                    count = data[value]
+                    if count >= 0x40:
+                        break
+                    end += 1
+                    if how == _PAIRS:
+                        count *= 2
+                while count:
+                    length = data[end]
+                    if length < 0x40:
+                        end += 1 + length
+                    elif length < 0x80:
+                        end += 2 + ((length & 0x3F) << 8 | data[end + 1])
+                    else:
+                        end = _end_of_encoded(data, end)
+                    count -= 1
                 if end > size:
                     break
                 at = end
                 if skim:
                     skimmed, expiry = skimmed + 1, None
                     continue
-                key = data[start:value]
-                yield new(entry, (key, database, expiry, first, base + value, base + end))
+                found((data[start:value], expiry, first, value, end))
                 expiry = None
         except IndexError:
             pass  # it goes on in what is not read yet
-        window.at, self._expiry, self._key = min(at, size), expiry, key
-        self.skimmed[database] += skimmed
+        window.at, self._expiry = min(at, size), expiry
+        if run.rows:
+            self._key = run.rows[-1][0]
+        self.skimmed[run.database] += skimmed
+        return run
 
     def _next(self) -> Record | None:
         """Pass what stands here, whatever it is; None where it is no record of its own."""

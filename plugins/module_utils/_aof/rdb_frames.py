@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from ansible_collections.redisops.tair.plugins.module_utils._aof import rdb_types
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Skipped
 from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import Preamble
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Function, MemberExpiry
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Function, MemberExpiry, Run
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer, restore_command
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import (
     NEWEST,
@@ -75,83 +75,130 @@ class RdbFrames:
         self._version = preamble.version
         self._database = database
         self._target = target
-        self._restorer = Restorer(preamble.version, target.accepted)
+        self._restored = Restorer(preamble.version, target.accepted).command
         self._takes = takes
         self._block_bytes = block_bytes
+        self._block = _Pending(start, database)
+        self._reached = start
 
     def __iter__(self) -> t.Iterator[Block | Skipped]:
         rdb = self._preamble.walk(self._start, self._database)
-        takes, most, at_once = self._takes, self._block_bytes, self._at_once
-        block = _Pending(self._start, self._database)
-        reached = self._start
-        for record in rdb:
-            place = reached
-            if place >= self._stop:
+        for found in rdb.runs():
+            if self._reached >= self._stop:
                 break
-            if not isinstance(record, Entry):
-                for command in self._of_no_entry(record):
-                    block.add(command, encode(command), place)
-                # Behind the number of another database no walk can begin before its SELECT is given.
-                if rdb.database == block.database:
-                    reached = rdb.reached
-                continue
-            reached = record.end
-            if record.database != block.database:
-                if block.start < place or block.size:  # the last piece of a key has no bytes of the file of its own
-                    yield block.until(place)
-                block = _Pending(place, record.database)
-                select: Command = [b"SELECT", b"%d" % record.database]
-                block.add(select, encode(select), place)
-            if takes is not None and not takes(record.key, record.database):
-                continue
-            raw = rdb.raw(record) if record.end - record.start <= LONGEST_RESTORED else None
-            whole = at_once(record, raw)
-            if whole is not None:
-                block.add(*whole, place)
+            if isinstance(found, Run):
+                yield from self._of_run(found)
+            elif isinstance(found, Entry):
+                yield from self._in_database(found.database)
+                raw = rdb.raw(found) if found.end - found.start <= LONGEST_RESTORED else None
+                yield from self._of_entry(found, raw)
             else:
-                for command in commands(self._fd, record, self._version, where=self._where, target=self._target.level):
-                    # Of a value in pieces the first one stands for all of its bytes.
-                    if block.size >= most:
-                        yield block.until(reached)
-                        block = _Pending(reached, record.database)
-                    block.add(command, encode(command), place)
+                for command in self._of_no_key(found):
+                    self._block.add(command, encode(command), self._reached)
+                # Behind the number of another database no walk can begin before its SELECT is given.
+                if rdb.database == self._block.database:
+                    self._reached = rdb.reached
+        yield self._block.until(self._stop)
+
+    def _in_database(self, database: int) -> t.Iterator[Block | Skipped]:
+        """Begin another block where the keys that follow are of another database."""
+        block, place = self._block, self._reached
+        if database == block.database:
+            return
+        if block.start < place or block.size:  # the last piece of a key has no bytes of the file of its own
+            yield block.until(place)
+        self._block = _Pending(place, database)
+        select: Command = [b"SELECT", b"%d" % database]
+        self._block.add(select, encode(select), place)
+
+    def _of_run(self, run: Run) -> t.Iterator[Block | Skipped]:
+        """Keys that are at hand. Nothing that can wait is done for each, as there may be millions of them."""
+        yield from self._in_database(run.database)
+        data, base, database = run.data, run.base, run.database
+        takes, stop, most = self._takes, self._stop, self._block_bytes
+        restored, uncompressed = self._restored, _uncompressed
+        block, reached = self._block, self._reached
+        for key, expiry, rdb_type, start, end in run.rows:
+            place = reached
+            if place >= stop:
+                break
+            reached = base + end
+            if takes is not None and not takes(key, database):
+                continue
+            value = uncompressed(data, start, end) if rdb_type == rdb_types.STRING and expiry is None else None
+            if value is not None:
+                raw = _SET % (len(key), key, len(value), value)
+                block.commands.append([b"SET", key, value])
+            else:
+                whole = restored(key, expiry, rdb_type, data[start:end])
+                if whole is None:
+                    self._reached = place
+                    yield from self._of_entry(Entry(key, database, expiry, rdb_type, base + start, base + end), None)
+                    block = self._block
+                    continue
+                command, raw = whole
+                block.commands.append(command)
+            block.raws.append(raw)
+            block.places.append(place)
+            block.size += len(raw)
             if block.size >= most:
                 yield block.until(reached)
-                block = _Pending(reached, record.database)
-        yield block.until(self._stop)
+                block = self._block = _Pending(reached, database)
+        self._reached = reached
+
+    def _of_entry(self, entry: Entry, raw: bytes | None) -> t.Iterator[Block | Skipped]:
+        """A key by the commands that make it. ``raw``: its value, where it may be restored from that."""
+        place, self._reached = self._reached, entry.end
+        if self._takes is not None and not self._takes(entry.key, entry.database):
+            return
+        whole = self._at_once(entry, raw)
+        if whole is not None:
+            self._block.add(*whole, place)
+        else:
+            for command in commands(self._fd, entry, self._version, where=self._where, target=self._target.level):
+                # Of a value in pieces the first one stands for all of its bytes.
+                if self._block.size >= self._block_bytes:
+                    yield self._block.until(entry.end)
+                    self._block = _Pending(entry.end, entry.database)
+                self._block.add(command, encode(command), place)
+        if self._block.size >= self._block_bytes:
+            yield self._block.until(entry.end)
+            self._block = _Pending(entry.end, entry.database)
 
     def _at_once(self, entry: Entry, raw: bytes | None) -> tuple[Command, bytes] | None:
         """The one command that makes a key, and the same as bytes; None where it takes others, or is long."""
         if raw is not None and entry.type == rdb_types.STRING and entry.expiry is None:
-            first, key = raw[0], entry.key
-            value: bytes | None = None
-            if first < 0x40:
-                value = raw[1:]
-            elif first < 0x80:
-                value = raw[2:]
-            elif first in INTEGERS:
-                value = b"%d" % int.from_bytes(raw[1:], "little", signed=True)
+            value = _uncompressed(raw, 0, len(raw))
             if value is not None:
-                return [b"SET", key, value], _SET % (len(key), key, len(value), value)
+                return [b"SET", entry.key, value], _SET % (len(entry.key), entry.key, len(value), value)
         unbuildable = entry.type in rdb_types.UNBUILDABLE
-        if self._target.accepted and (raw is not None or unbuildable):
-            if raw is None:
-                raw = os.pread(self._fd, entry.end - entry.start, entry.start)
-            restored = self._restorer.command(entry, raw)
-            if restored is not None:
-                return restored
-        if unbuildable:
+        if unbuildable and raw is None and self._target.accepted:
+            raw = os.pread(self._fd, entry.end - entry.start, entry.start)
+        whole = self._restored(entry.key, entry.expiry, entry.type, raw) if raw is not None else None
+        if whole is None and unbuildable:
             # The target refuses it, and so it counts as the error that it is.
             command = restore_command(entry.key, entry.expiry, b"")
-            return command, encode(command)
-        return None
+            whole = command, encode(command)
+        return whole
 
-    def _of_no_entry(self, record: t.Any) -> list[Command]:
+    def _of_no_key(self, record: t.Any) -> list[Command]:
         if isinstance(record, Function):
             return [function_command(record)]
         if isinstance(record, MemberExpiry) and (self._takes is None or self._takes(record.key, record.database)):
             return [member_expiry_command(record)]
         return []
+
+
+def _uncompressed(data: bytes, start: int, end: int) -> bytes | None:
+    """The string from ``start`` to ``end``; None where it is compressed or takes a longer length."""
+    first = data[start]
+    if first < 0x40:
+        return data[start + 1 : end]
+    if first < 0x80:
+        return data[start + 2 : end]
+    if first in INTEGERS:
+        return b"%d" % int.from_bytes(data[start + 1 : end], "little", signed=True)
+    return None
 
 
 class _Pending:
@@ -161,18 +208,18 @@ class _Pending:
         self.start = start
         self.database = database
         self.size = 0
-        self._commands: list[Command] = []
-        self._raws: list[bytes] = []
-        self._places: list[int] = []
+        self.commands: list[Command] = []
+        self.raws: list[bytes] = []
+        self.places: list[int] = []
 
     def add(self, command: Command, raw: bytes, place: int) -> None:
-        self._commands.append(command)
-        self._raws.append(raw)
-        self._places.append(place)
+        self.commands.append(command)
+        self.raws.append(raw)
+        self.places.append(place)
         self.size += len(raw)
 
     def until(self, end: int) -> Block | Skipped:
-        if not self._commands:
+        if not self.commands:
             return Skipped(self.start, end, self.database)
-        raws = self._raws
-        return Block(self.start, end, b"".join(raws), self._commands, list(map(len, raws)), self._places, self.database)
+        raws = self.raws
+        return Block(self.start, end, b"".join(raws), self.commands, list(map(len, raws)), self.places, self.database)

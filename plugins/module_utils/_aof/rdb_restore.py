@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof import lzf, rdb_types
 from ansible_collections.redisops.tair.plugins.module_utils._aof.crc64 import checksum
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import footer_version, types_of
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
@@ -68,18 +67,17 @@ class Restorer:
                     self._parting.add(rdb_type)
         self._crc64 = checksum()
 
-    def command(self, entry: Entry, raw: bytes) -> tuple[Command, bytes] | None:
-        """The command that puts an entry into the target whose value is ``raw``, and the same as bytes.
+    def command(self, key: bytes, expiry: int | None, rdb_type: int, raw: bytes) -> tuple[Command, bytes] | None:
+        """The command that puts a key into the target whose value is ``raw``, and the same as bytes.
 
         None where the target can't have the type, or could read the value otherwise: then ``rdb_values`` builds the key by
         commands.
         """
-        rdb_type, key = entry.type, entry.key
         footer = self._footers.get(rdb_type)
         if footer is None or (rdb_type in self._parting and lzf.could_hold(len(raw), _PARTING)):
             return None
         content = b"%c%b%b" % (rdb_type, raw, footer)
         payload = content + self._crc64(content, 0).to_bytes(8, "little")
-        expiry = b"%d" % (entry.expiry or 0)
-        command = [b"RESTORE", key, expiry, payload, b"REPLACE", b"ABSTTL"]
-        return command, _RESTORE % (len(key), key, len(expiry), expiry, len(payload), payload)
+        until = b"%d" % (expiry or 0)
+        command = [b"RESTORE", key, until, payload, b"REPLACE", b"ABSTTL"]
+        return command, _RESTORE % (len(key), key, len(until), until, len(payload), payload)

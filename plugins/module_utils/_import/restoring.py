@@ -92,8 +92,7 @@ def _taken(session: Session, part: Part, preamble: Preamble, entry: Entry) -> bo
     if not session.rdb.accepted:
         return False
     raw = os.pread(part.fd, entry.end - entry.start, entry.start)
-    trial = Entry(_TRIAL, 0, 1, entry.type, entry.start, entry.end)
-    restored = Restorer(preamble.version, session.rdb.accepted).command(trial, raw)
+    restored = Restorer(preamble.version, session.rdb.accepted).command(_TRIAL, 1, entry.type, raw)
     if restored is None or isinstance(session.topology.ask(_TRIAL, restored[0]), ErrorReply):
         return False
     session.topology.ask(_TRIAL, (b"DEL", _TRIAL))

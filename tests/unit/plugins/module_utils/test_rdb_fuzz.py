@@ -106,7 +106,9 @@ def build(fd: int, found: list[t.Any], version: int) -> int:
                     assert len(command) < 70 or command[0] in (b"HPEXPIREAT", b"HSET", b"ZADD", b"ARMSET", b"XADD")
             except (AofFormatError, UnsupportedTypeError):
                 faults += 1
-            Restorer(version, 12).command(entry, os.pread(fd, entry.end - entry.start, entry.start))
+            Restorer(version, 12).command(
+                entry.key, entry.expiry, entry.type, os.pread(fd, entry.end - entry.start, entry.start)
+            )
     return faults
 
 

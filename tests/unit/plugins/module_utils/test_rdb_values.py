@@ -224,9 +224,9 @@ def test_a_payload_has_the_lowest_version_that_has_the_type(
 def test_only_values_that_can_hold_a_long_element_part_at_valkey_9() -> None:
     for size, restored in ((186, True), (187, False), (20_000, False)):
         raw, entry = os.urandom(size), Entry(b"key", 0, None, rdb_types.HASH_LISTPACK, 0, size)
-        assert (Restorer(80, 12).command(entry, raw) is not None) == restored
-        assert (Restorer(11, 80).command(entry, raw) is not None) == restored
-        assert Restorer(80, 80).command(entry, raw) is not None
+        assert (Restorer(80, 12).command(entry.key, entry.expiry, entry.type, raw) is not None) == restored
+        assert (Restorer(11, 80).command(entry.key, entry.expiry, entry.type, raw) is not None) == restored
+        assert Restorer(80, 80).command(entry.key, entry.expiry, entry.type, raw) is not None
 
 
 def test_every_type_has_a_kind() -> None:
