@@ -16,6 +16,7 @@ import itertools
 import os
 import re
 import typing as t
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -31,7 +32,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.grammar import 
     sizes_of,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
-from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, encode
 
 _MAX_ANNOTATION = 1024
 #: From this size on a command is not held in memory but passed on as a range of the file.
@@ -59,6 +60,22 @@ class Block:
     """Where in the file each command begins, for blocks that do not hold every command from ``start`` to ``end``."""
     database: int | None = None
     """Of the source, selected after the block, where the commands themselves do not tell."""
+    raws: list[bytes] | None = None
+    """The bytes command by command, where they were made so."""
+
+    @classmethod
+    def of(
+        cls,
+        start: int,
+        end: int,
+        commands: list[Command],
+        places: list[int],
+        database: int | None,
+        raws: list[bytes] | None = None,
+    ) -> Block:
+        """Of commands that stand for what is in the file. ``raws``: their bytes, where they are known."""
+        raws = raws or list(map(encode, commands))
+        return cls(start, end, b"".join(raws), commands, list(map(len, raws)), places, database, raws)
 
     @cached_property
     def names(self) -> frozenset[bytes]:
@@ -73,7 +90,7 @@ class Block:
         """
         if self.places is None:
             return len(self.commands)
-        return len({place for place in self.places if place >= self.start})
+        return len(set(self.places[bisect_left(self.places, self.start) :]))
 
     def pieces(self, cuts: t.Sequence[int]) -> t.Iterator[Block]:
         """What stands between these commands, by their numbers in ascending order; the number behind the last is one, too."""
@@ -91,6 +108,7 @@ class Block:
                 self.sizes[low:high],
                 places[low:high] if places is not None else None,
                 self.database if high == last else None,
+                self.raws[low:high] if self.raws is not None else None,
             )
 
     def first(self, count: int) -> Block:

@@ -221,5 +221,4 @@ class _Pending:
     def until(self, end: int) -> Block | Skipped:
         if not self.commands:
             return Skipped(self.start, end, self.database)
-        raws = self.raws
-        return Block(self.start, end, b"".join(raws), self.commands, list(map(len, raws)), self.places, self.database)
+        return Block.of(self.start, end, self.commands, self.places, self.database, self.raws)

@@ -42,7 +42,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 #: Of one MSET: each costs the server a reply and us a wake-up. It makes room for 1024 arguments at first.
 MSET_PAIRS = 511
 
-_SET_HEADER = len(b"*3\r\n$3\r\nSET\r\n")
+#: How one begins that has no options, and so can be gathered.
+_SET = b"*3\r\n$3\r\nSET\r\n"
+_SET_HEADER = len(_SET)
 _FUNCTION_LOAD = (b"FUNCTION", b"LOAD")
 #: Commands that a rewrite begins a key with and that give the same key when they are run twice.
 _IDEMPOTENT = frozenset((b"SET", b"SADD", b"ZADD", b"HMSET", b"HSET", b"HSETEX", b"RESTORE"))
@@ -214,9 +216,12 @@ def is_plain_set(command: Command) -> bool:
 
 def _gathered(block: Block) -> Batch:
     """SETs first, gathered into MSETs, then the other commands as they stand."""
-    commands, data, header = block.commands, block.data, _SET_HEADER
+    commands, data, raws, header = block.commands, block.data, block.raws, _SET_HEADER
     others: list[bytes] = []
-    if block.names == {b"SET"} and set(map(len, commands)) == {3}:
+    if raws is not None:
+        pairs = [raw[header:] for raw in raws if raw.startswith(_SET)]
+        others = [raw for raw in raws if not raw.startswith(_SET)]
+    elif block.names == {b"SET"} and set(map(len, commands)) == {3}:
         ends = itertools.accumulate(block.sizes)
         pairs = [data[end - size + header : end] for end, size in zip(ends, block.sizes)]
     else:
@@ -249,11 +254,13 @@ def _gathered(block: Block) -> Batch:
 
 def _divisible(block: Block) -> Batch | None:
     """Command by command, for the nodes of a cluster; None where one has no key."""
-    data, ends = block.data, itertools.accumulate(block.sizes)
     keys = [command[1] if command[0] in _KEY_FIRST else first_key(command) for command in block.commands]
     if None in keys:
         return None
-    raws = [data[end - size : end] for end, size in zip(ends, block.sizes)]
+    raws, data = block.raws, block.data
+    if raws is None:
+        ends = itertools.accumulate(block.sizes)
+        raws = [data[end - size : end] for end, size in zip(ends, block.sizes)]
     singles = Singles(t.cast("list[bytes]", keys), raws)
     return Batch([], len(data), len(raws), routed=singles, commands=block.of_aof)
 

@@ -41,7 +41,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.selection im
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import CheckpointRequest, Topology
 from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
 from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, meaning, next_step, without_values
-from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, ErrorReply, encode
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, ErrorReply
 
 _REPORT_EVERY = 0.5  # seconds
 _SMALLEST_WINDOW = 1024  # bytes; a few commands
@@ -209,9 +209,7 @@ class Session:
                 places.append(place)
         if not commands:
             return Skipped(block.start, block.end, database)
-        encoded = [encode(command) for command in commands]
-        sizes = [len(raw) for raw in encoded]
-        return Block(block.start, block.end, b"".join(encoded), commands, sizes, places, database)
+        return Block.of(block.start, block.end, commands, places, database)
 
     def _adapted(self, part: Part, frames: t.Iterable[Frame], database: int) -> t.Iterator[Frame]:
         """The same in commands that the target knows."""
@@ -236,9 +234,7 @@ class Session:
             self._adapted_until = max(self._adapted_until, position + 1)
         if not commands:
             return Skipped(block.start, block.end, database)
-        encoded = [encode(command) for command in commands]
-        sizes = [len(raw) for raw in encoded]
-        return Block(block.start, block.end, b"".join(encoded), commands, sizes, places, block.database)
+        return Block.of(block.start, block.end, commands, places, block.database)
 
     def compat_counted(self, position: int, share: Outcome) -> None:
         """Take over what a worker has counted as rewritten or dropped before a position."""
