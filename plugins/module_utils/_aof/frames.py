@@ -60,27 +60,23 @@ class Block:
     """Where in the file each command begins, for blocks that do not hold every command from ``start`` to ``end``."""
     database: int | None = None
     """Of the source, selected after the block, where the commands themselves do not tell."""
-    raws: list[bytes] | None = None
-    """The bytes command by command, where they were made so."""
 
     @classmethod
-    def of(
-        cls,
-        start: int,
-        end: int,
-        commands: list[Command],
-        places: list[int],
-        database: int | None,
-        raws: list[bytes] | None = None,
-    ) -> Block:
-        """Of commands that stand for what is in the file. ``raws``: their bytes, where they are known."""
-        raws = raws or list(map(encode, commands))
-        return cls(start, end, b"".join(raws), commands, list(map(len, raws)), places, database, raws)
+    def of(cls, start: int, end: int, commands: list[Command], places: list[int], database: int | None) -> Block:
+        """Of commands that stand for what is in the file."""
+        encoded = list(map(encode, commands))
+        return Block(start, end, b"".join(encoded), commands, list(map(len, encoded)), places, database)
 
     @cached_property
     def names(self) -> frozenset[bytes]:
         """The commands' names as they are written, each once."""
         return frozenset(map(itemgetter(0), self.commands))
+
+    @property
+    def raws(self) -> list[bytes]:
+        """The bytes of each command."""
+        data, ends = self.data, itertools.accumulate(self.sizes)
+        return [data[end - size : end] for end, size in zip(ends, self.sizes)]
 
     @property
     def of_aof(self) -> int:
@@ -108,7 +104,6 @@ class Block:
                 self.sizes[low:high],
                 places[low:high] if places is not None else None,
                 self.database if high == last else None,
-                self.raws[low:high] if self.raws is not None else None,
             )
 
     def first(self, count: int) -> Block:

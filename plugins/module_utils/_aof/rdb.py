@@ -45,8 +45,8 @@ _IDLE, _FREQUENCY, _AUX, _SIZES, _EXPIRY_MS, _EXPIRY_S, _SELECT, END = range(248
 _MVCC = b"\xfa\x0bmvcc-tstamp"
 _MVCC_TIMESTAMP, _MEMBER, _MEMBER_EXPIRY = b"mvcc-tstamp", b"keydb-subexpire-key", b"keydb-subexpire-when"
 
-#: What a run knows how to pass, by type: one string, a list of one node, a number and so many strings once or twice.
-_ONE, _NODE, _STRINGS, _PAIRS = 1, 2, 3, 4
+#: What a run knows how to pass, by type: a number and so many strings or pairs of them, one string, a list of one node.
+_STRINGS, _PAIRS, _ONE, _NODE = 1, 2, 3, 4
 _PASSED = bytes(
     _ONE
     if rdb_type in SINGLE
@@ -155,6 +155,20 @@ def _end_of_encoded(data: bytes, at: int) -> int:
     if following >= 0x80:
         return sys.maxsize
     return end + length + (2 if following >= 0x40 else 1)
+
+
+def _end_of_strings(data: bytes, at: int, count: int) -> int:
+    """Where ``count`` strings end. Raises :class:`IndexError` where that is behind the data."""
+    while count:
+        length = data[at]
+        if length < 0x40:
+            at += 1 + length
+        elif length < 0x80:
+            at += 2 + ((length & 0x3F) << 8 | data[at + 1])
+        else:
+            at = _end_of_encoded(data, at)
+        count -= 1
+    return at
 
 
 class Rdb:
@@ -278,28 +292,24 @@ class Rdb:
                         break
                     length = (length & 0x3F) << 8 | data[start]
                     start += 1
-                value = end = start + length
-                count = 1
-                if how == _NODE:
+                value = start + length
+                if how == _ONE:
+                    length = data[value]
+                    if length < 0x40:
+                        end = value + 1 + length
+                    elif length < 0x80:
+                        end = value + 2 + ((length & 0x3F) << 8 | data[value + 1])
+                    else:
+                        end = _end_of_encoded(data, value)
+                elif how == _NODE:
                     if data[value] != 1 or data[value + 1] not in (1, 2):
                         break
-                    end += 2
-                elif how != _ONE:
+                    end = _end_of_strings(data, value + 2, 1)
+                else:
                     count = data[value]
                     if count >= 0x40:
                         break
-                    end += 1
-                    if how == _PAIRS:
-                        count *= 2
-                while count:
-                    length = data[end]
-                    if length < 0x40:
-                        end += 1 + length
-                    elif length < 0x80:
-                        end += 2 + ((length & 0x3F) << 8 | data[end + 1])
-                    else:
-                        end = _end_of_encoded(data, end)
-                    count -= 1
+                    end = _end_of_strings(data, value + 1, count * how)
                 if end > size:
                     break
                 at = end

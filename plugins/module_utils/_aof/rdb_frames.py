@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof import rdb_types
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Skipped
+from ansible_collections.redisops.tair.plugins.module_utils._aof.made_block import SET, MadeBlock, is_plain_set
 from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import Preamble
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Function, MemberExpiry, Run
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer, restore_command
@@ -33,7 +34,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
 #: A longer value is not restored as a whole, which would have to be held: it is built piece by piece.
 LONGEST_RESTORED = 1 << 20
-_SET = b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n"
+#: Of a SET what stands behind its name.
+_PAIR = b"$%d\r\n%b\r\n$%d\r\n%b\r\n"
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class RdbFrames:
                 yield from self._of_entry(found, raw)
             else:
                 for command in self._of_no_key(found):
-                    self._block.add(command, encode(command), self._reached)
+                    self._block.add(*_in_full(command), self._reached)
                 # Behind the number of another database no walk can begin before its SELECT is given.
                 if rdb.database == self._block.database:
                     self._reached = rdb.reached
@@ -109,7 +111,7 @@ class RdbFrames:
             yield block.until(place)
         self._block = _Pending(place, database)
         select: Command = [b"SELECT", b"%d" % database]
-        self._block.add(select, encode(select), place)
+        self._block.add(*_in_full(select), place)
 
     def _of_run(self, run: Run) -> t.Iterator[Block | Skipped]:
         """Keys that are at hand. Nothing that can wait is done for each, as there may be millions of them."""
@@ -127,8 +129,9 @@ class RdbFrames:
                 continue
             value = uncompressed(data, start, end) if rdb_type == rdb_types.STRING and expiry is None else None
             if value is not None:
-                raw = _SET % (len(key), key, len(value), value)
+                raw = _PAIR % (len(key), key, len(value), value)
                 block.commands.append([b"SET", key, value])
+                block.pairs.append(raw)
             else:
                 whole = restored(key, expiry, rdb_type, data[start:end])
                 if whole is None:
@@ -138,7 +141,7 @@ class RdbFrames:
                     continue
                 command, raw = whole
                 block.commands.append(command)
-            block.raws.append(raw)
+                block.others.append(raw)
             block.places.append(place)
             block.size += len(raw)
             if block.size >= most:
@@ -160,7 +163,7 @@ class RdbFrames:
                 if self._block.size >= self._block_bytes:
                     yield self._block.until(entry.end)
                     self._block = _Pending(entry.end, entry.database)
-                self._block.add(command, encode(command), place)
+                self._block.add(*_in_full(command), place)
         if self._block.size >= self._block_bytes:
             yield self._block.until(entry.end)
             self._block = _Pending(entry.end, entry.database)
@@ -170,15 +173,14 @@ class RdbFrames:
         if raw is not None and entry.type == rdb_types.STRING and entry.expiry is None:
             value = _uncompressed(raw, 0, len(raw))
             if value is not None:
-                return [b"SET", entry.key, value], _SET % (len(entry.key), entry.key, len(value), value)
+                return _in_full([b"SET", entry.key, value])
         unbuildable = entry.type in rdb_types.UNBUILDABLE
         if unbuildable and raw is None and self._target.accepted:
             raw = os.pread(self._fd, entry.end - entry.start, entry.start)
         whole = self._restored(entry.key, entry.expiry, entry.type, raw) if raw is not None else None
         if whole is None and unbuildable:
             # The target refuses it, and so it counts as the error that it is.
-            command = restore_command(entry.key, entry.expiry, b"")
-            whole = command, encode(command)
+            whole = _in_full(restore_command(entry.key, entry.expiry, b""))
         return whole
 
     def _of_no_key(self, record: t.Any) -> list[Command]:
@@ -187,6 +189,11 @@ class RdbFrames:
         if isinstance(record, MemberExpiry) and (self._takes is None or self._takes(record.key, record.database)):
             return [member_expiry_command(record)]
         return []
+
+
+def _in_full(command: Command) -> tuple[Command, bytes]:
+    """A command, and the same as bytes."""
+    return command, encode(command)
 
 
 def _uncompressed(data: bytes, start: int, end: int) -> bytes | None:
@@ -209,16 +216,20 @@ class _Pending:
         self.database = database
         self.size = 0
         self.commands: list[Command] = []
-        self.raws: list[bytes] = []
+        self.pairs: list[bytes] = []
+        self.others: list[bytes] = []
         self.places: list[int] = []
 
     def add(self, command: Command, raw: bytes, place: int) -> None:
         self.commands.append(command)
-        self.raws.append(raw)
+        if is_plain_set(command):
+            self.pairs.append(raw[len(SET) :])
+        else:
+            self.others.append(raw)
         self.places.append(place)
         self.size += len(raw)
 
     def until(self, end: int) -> Block | Skipped:
         if not self.commands:
             return Skipped(self.start, end, self.database)
-        return Block.of(self.start, end, self.commands, self.places, self.database, self.raws)
+        return MadeBlock(self.start, end, self.commands, self.places, self.database, self.pairs, self.others)

@@ -24,6 +24,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
     LargeCommand,
     Skipped,
 )
+from ansible_collections.redisops.tair.plugins.module_utils._aof.made_block import SET, MadeBlock, is_plain_set
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import (
     Batch,
@@ -37,14 +38,11 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.session impo
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import CheckpointRequest, Link
 from ansible_collections.redisops.tair.plugins.module_utils._import.zone import Zone
 from ansible_collections.redisops.tair.plugins.module_utils._replies import meaning
-from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, ErrorReply, encode
+from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, encode
 
 #: Of one MSET: each costs the server a reply and us a wake-up. It makes room for 1024 arguments at first.
 MSET_PAIRS = 511
 
-#: How one begins that has no options, and so can be gathered.
-_SET = b"*3\r\n$3\r\nSET\r\n"
-_SET_HEADER = len(_SET)
 _FUNCTION_LOAD = (b"FUNCTION", b"LOAD")
 #: Commands that a rewrite begins a key with and that give the same key when they are run twice.
 _IDEMPOTENT = frozenset((b"SET", b"SADD", b"ZADD", b"HMSET", b"HSET", b"HSETEX", b"RESTORE"))
@@ -209,24 +207,18 @@ def _raw(block: Block) -> Batch:
     return Batch([block.data], len(block.data), len(block.commands), commands=block.of_aof)
 
 
-def is_plain_set(command: Command) -> bool:
-    """Whether it may travel in an MSET. A rewrite writes names in capitals."""
-    return len(command) == 3 and command[0] == b"SET"
-
-
 def _gathered(block: Block) -> Batch:
     """SETs first, gathered into MSETs, then the other commands as they stand."""
-    commands, data, raws, header = block.commands, block.data, block.raws, _SET_HEADER
+    commands, header = block.commands, len(SET)
+    pairs: list[bytes] = []
     others: list[bytes] = []
-    if raws is not None:
-        pairs = [raw[header:] for raw in raws if raw.startswith(_SET)]
-        others = [raw for raw in raws if not raw.startswith(_SET)]
+    if isinstance(block, MadeBlock):
+        pairs, others = block.pairs, block.others
     elif block.names == {b"SET"} and set(map(len, commands)) == {3}:
-        ends = itertools.accumulate(block.sizes)
+        data, ends = block.data, itertools.accumulate(block.sizes)
         pairs = [data[end - size + header : end] for end, size in zip(ends, block.sizes)]
     else:
-        pairs = []
-        position = 0
+        data, position = block.data, 0
         run: int | None = None  # where the run of other commands began that ends at `position`
         for command, size in zip(commands, block.sizes):
             if len(command) == 3 and command[0] == b"SET":
@@ -257,12 +249,8 @@ def _divisible(block: Block) -> Batch | None:
     keys = [command[1] if command[0] in _KEY_FIRST else first_key(command) for command in block.commands]
     if None in keys:
         return None
-    raws, data = block.raws, block.data
-    if raws is None:
-        ends = itertools.accumulate(block.sizes)
-        raws = [data[end - size : end] for end, size in zip(ends, block.sizes)]
-    singles = Singles(t.cast("list[bytes]", keys), raws)
-    return Batch([], len(data), len(raws), routed=singles, commands=block.of_aof)
+    singles = Singles(t.cast("list[bytes]", keys), block.raws)
+    return Batch([], len(block.data), len(keys), routed=singles, commands=block.of_aof)
 
 
 def _one_by_one(block: Block, key: bytes | None, *, careful: bool, routed: bool) -> Batch:
