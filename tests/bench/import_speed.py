@@ -12,7 +12,7 @@ The files are those of ``gen_aof.py`` (1,000,000 mixed keys, 1,000,000 SETs of 1
 checkpoints. Of each round the ratio of the wall times is taken, and their median is what counts: of the whole process, and
 of the import alone, without the 0.2 s in which Python starts and loads the libraries. ``--delay``: a proxy in front of the
 server that takes so many milliseconds in each direction. ``--without-hiredis``: a third run a round, without that library.
-``--dump``: another one, of the same data from a dump of that server.
+``--dump``: another one, of the same data from a dump of a server that holds it.
 
 Needs redis-server and redis-cli 7.0 on the PATH, and the Python packages of requirements/demo.txt.
 """
@@ -64,9 +64,11 @@ def compare(args: argparse.Namespace, kind: str) -> None:
             hidden = stack.enter_context(no_hiredis())
             contestants["without hiredis"] = lambda: aof_import([server], port, path, [hidden])
         if args.dump:
-            redis_cli(server, server.port, path)
-            server.client(socket_timeout=None).save()
-            dumped = server.data / "dump.rdb"
+            # Another server's: its own would give the keys in the order of its table, which makes it twice as fast.
+            source = stack.enter_context(Server(build("redis-7.0.15"), SETTINGS))
+            redis_cli(source, source.port, path)
+            source.client(socket_timeout=None).save()
+            dumped = source.data / "dump.rdb"
             print(f"dump: {dumped.stat().st_size / 1e6:.0f} MB")
             contestants["of a dump"] = lambda: aof_import([server], port, dumped)
         print(f"{kind}: {keys:,} keys, {path.stat().st_size / 1e6:.0f} MB", flush=True)
