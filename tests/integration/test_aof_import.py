@@ -507,6 +507,58 @@ def test_a_flushall_in_the_aof_does_not_take_what_others_have_in_the_target(
     assert target.client(db=4).dbsize() == 0
 
 
+def test_commands_that_name_a_second_database_follow_the_map(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    path = single(
+        tmp_path,
+        ("SELECT", 0),
+        ("MSET", "moved", 1, "copied", 2, "doubled", 3, "emptied", 4),
+        ("MOVE", "moved", 3),
+        ("COPY", "copied", "copy", "DB", 3),
+        ("COPY", "doubled", "double", "REPLACE"),
+        ("SELECT", 2),
+        ("SET", "gone", 5),
+        ("FLUSHDB",),
+    )
+    only = {"databases": [0, 2, 3], "database_map": {"0": 5, "3": 6, "2": 9}}
+    result = run_module("aof_import", {**target.login(), "path": str(path), **only})
+    assert (result["failed"], result["errors"]) == (False, 0), result
+    assert sorted(target.client(db=5).keys()) == [b"copied", b"double", b"doubled", b"emptied"]
+    assert sorted(target.client(db=6).keys()) == [b"copy", b"moved"]
+    assert target.client(db=9).keys() == target.client(db=3).keys() == target.client().keys() == []
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "why"),
+    [
+        (("MOVE", "a", 3), {"databases": [0]}, "it moves a key to database 3, which is not selected"),
+        (("COPY", "a", "b", "DB", 3), {"databases": [0]}, "it moves a key to database 3, which is not selected"),
+        (("SWAPDB", 0, 1), {"database_map": {"0": 4}}, "it changes whole databases"),
+        (("FLUSHDB",), {"include_keys": ["a*"]}, "it changes whole databases"),
+        (("FLUSHDB",), {"database_map": {"1": 0}}, "it changes whole databases"),
+    ],
+)
+def test_what_would_change_more_than_is_selected_is_an_error_of_its_place(
+    command: tuple[t.Any, ...],
+    options: dict[str, t.Any],
+    why: str,
+    target: Server,
+    run_module: RunModule,
+    tmp_path: Path,
+) -> None:
+    path = single(tmp_path, ("SELECT", 0), ("SET", "a", 1), command, ("SET", "after", 2))
+
+    failed = run_module("aof_import", {**target.login(), "path": str(path), **options})
+
+    assert failed["failed"] and why in failed["msg"], failed
+    (sample,) = failed["error_samples"]
+    assert (sample["command"], sample["offset"]) == (
+        command[0],
+        path.read_bytes().index(encode([str(arg).encode() for arg in command])),
+    )
+
+
 def test_each_file_begins_in_database_0_as_it_does_for_a_server(
     target: Server, run_module: RunModule, tmp_path: Path
 ) -> None:
