@@ -14,7 +14,8 @@ import typing as t
 import pytest
 import redis
 from ansible_collections.redisops.tair.plugins.module_utils._aof.crc64 import crc64
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import server_rdb_version
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import commands

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Frames
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof, has_preamble
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Function, Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry, Function
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import server_rdb_version
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import commands, function_command

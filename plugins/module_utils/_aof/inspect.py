@@ -24,7 +24,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
 from ansible_collections.redisops.tair.plugins.module_utils._aof.grammar import ARRAY, BULK, MAX_HEADER, read_header
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof, Part
 from ansible_collections.redisops.tair.plugins.module_utils._aof.places import Place, Places
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Function, ModuleAux, Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry, Function, ModuleAux
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import UNBUILDABLE, kind_of
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import what_no_command_builds
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rewritten import WhileRewritten

@@ -19,7 +19,8 @@ from functools import cached_property
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof import rdb_types
 from ansible_collections.redisops.tair.plugins.module_utils._aof.crc64 import checksum
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import END, Entry, ModuleAux, Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import END, Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry, ModuleAux
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import what_no_command_builds
 
 _READ_BYTES = 1 << 20

@@ -36,6 +36,17 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_extents imp
     skip_module,
     skip_value,
 )
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import (
+    Aux,
+    Entry,
+    Function,
+    MemberExpiry,
+    ModuleAux,
+    Record,
+    Run,
+    Sizes,
+    SlotImport,
+)
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_window import INTEGERS, LZF, Window
 
 _UPDATE_OR_TEMPLATE, _KEY_META_OR_SLOT_IMPORT, _SLOT_INFO, _FUNCTION, _FUNCTION_RC, _MODULE_AUX = range(242, 248)
@@ -59,85 +70,6 @@ _PASSED = bytes(
     }.get(rdb_type, 0)
     for rdb_type in range(256)
 )
-
-
-class Entry(t.NamedTuple):
-    """A key, and where its value is."""
-
-    key: bytes
-    database: int
-    expiry: int | None
-    """Milliseconds since the epoch."""
-    type: int
-    """As RDBs of this version number them: see ``rdb_types``."""
-    start: int
-    """Of the value, in the file; its ``end``."""
-    end: int
-
-
-class Run(t.NamedTuple):
-    """Keys that stand one behind the other and are at hand as a whole."""
-
-    database: int
-    data: bytes
-    """Of the file, from ``base`` on."""
-    base: int
-    rows: list[tuple[bytes, int | None, int, int, int]]
-    """Of each key: itself, ``expiry`` and ``type`` as of an :class:`Entry`, and where in ``data`` its value begins and ends."""
-
-    def entries(self) -> t.Iterator[Entry]:
-        database, base = self.database, self.base
-        for key, expiry, rdb_type, start, end in self.rows:
-            yield Entry(key, database, expiry, rdb_type, base + start, base + end)
-
-
-class Function(t.NamedTuple):
-    """The code of a library of functions."""
-
-    code: bytes
-    start: int
-
-
-class Aux(t.NamedTuple):
-    """What a server tells of itself, such as ``redis-ver``; up to Redis 6.2 also its scripts (``lua``)."""
-
-    name: bytes
-    value: bytes
-
-
-class Sizes(t.NamedTuple):
-    """How many keys of a database follow, and how many of them expire, as the server thought when it began."""
-
-    database: int
-    keys: int
-    expiring: int
-
-
-class ModuleAux(t.NamedTuple):
-    """What a module keeps beside its keys; no command brings it anywhere."""
-
-    module: str
-    start: int
-    end: int
-
-
-class MemberExpiry(t.NamedTuple):
-    """When (milliseconds since the epoch) a member of the key before expires: KeyDB's EXPIREMEMBER."""
-
-    key: bytes
-    database: int
-    member: bytes
-    expiry: int
-
-
-class SlotImport(t.NamedTuple):
-    """Slots whose keys were on their way to this server when it wrote the file (Valkey 9)."""
-
-    job: bytes
-    ranges: tuple[tuple[int, int], ...]
-
-
-Record = t.Union[Entry, Function, Aux, Sizes, ModuleAux, MemberExpiry, SlotImport]
 
 
 def _end_of_encoded(data: bytes, at: int) -> int:

@@ -21,7 +21,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof import rdb_type
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Skipped
 from ansible_collections.redisops.tair.plugins.module_utils._aof.made_block import SET, MadeBlock, is_plain_set
 from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import Preamble
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Function, MemberExpiry, Run
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry, Function, MemberExpiry, Run
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer, restore_command
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import (
     NEWEST,

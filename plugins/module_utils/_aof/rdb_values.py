@@ -21,7 +21,6 @@ import itertools
 import typing as t
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof import rdb_types
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Function, MemberExpiry
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_extents import module_name
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_packed import (
     BadPacked,
@@ -32,6 +31,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_packed impo
     ziplist,
     zipmap,
 )
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry, Function, MemberExpiry
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_streams import Version, stream_commands
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_window import Window
 from ansible_collections.redisops.tair.plugins.module_utils._errors import UnsupportedTypeError

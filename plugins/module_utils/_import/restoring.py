@@ -16,8 +16,8 @@ import os
 from ansible_collections.redisops.tair.plugins.module_utils._aof import rdb_types
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import Preamble, Sample
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_frames import RdbTarget
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer, dumped, restore_command
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session

@@ -21,7 +21,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, LargeCommand, Skipped
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import Preamble
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import selected_database
 from ansible_collections.redisops.tair.plugins.module_utils._import.routing import NotForClusters, route

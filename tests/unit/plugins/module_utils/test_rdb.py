@@ -18,13 +18,13 @@ from pathlib import Path
 import pytest
 from ansible_collections.redisops.tair.plugins.module_utils._aof.crc64 import checksum, crc64
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Frames
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import (
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import (
     Aux,
     Entry,
     Function,
     MemberExpiry,
     ModuleAux,
-    Rdb,
     Record,
     Sizes,
     SlotImport,
@@ -312,7 +312,8 @@ def test_a_million_keys_take_no_memory(tmp_path: Path) -> None:
         file.write(b"\xff" + bytes(8))
     program = f"""
 import re
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry
 
 def most():
     return int(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])

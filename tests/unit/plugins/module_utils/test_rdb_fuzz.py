@@ -18,7 +18,8 @@ import time
 import tracemalloc
 import typing as t
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Rdb
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import commands
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError, UnsupportedTypeError

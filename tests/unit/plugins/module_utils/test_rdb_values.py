@@ -14,7 +14,6 @@ import typing as t
 
 import pytest
 from ansible_collections.redisops.tair.plugins.module_utils._aof import lzf, rdb_types
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Entry, Function, MemberExpiry
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_packed import (
     BadPacked,
     intset,
@@ -23,6 +22,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_packed impo
     ziplist,
     zipmap,
 )
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry, Function, MemberExpiry
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import (
     footer_version,
