@@ -330,6 +330,24 @@ def test_keys_evicted_against_expectation_fail_the_import(
     failed = run_module("aof_import", {**target.login(), "path": str(path)})
     assert failed["failed"] and "evicted" in failed["msg"] and failed["evicted_keys"] > 0
 
+    # What was evicted before an import is not held against it.
+    target.client().config_set("maxmemory", 0)
+    again = run_module("aof_import", {**target.login(), "path": str(path), "if_not_empty": "flush", "resume": False})
+    assert (again["failed"], again["evicted_keys"]) == (False, 0), again
+    assert target.client().dbsize() == 5000
+
+
+def test_an_import_that_fails_again_tells_how_far_the_target_is(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    path = single(tmp_path, ("SET", "a", 1), ("SET", "b", 2), ("NOSUCH", "c"), ("SET", "d", 4))
+    reached = f"holds everything before byte {path.read_bytes().index(b'*2')} of {path}"
+
+    failed = [run_module("aof_import", {**target.login(), "path": str(path), "batch_bytes": 1}) for _run in range(2)]
+
+    assert all(each["failed"] and reached in each["msg"] for each in failed), [each["msg"] for each in failed]
+    assert sorted(target.client().keys("[a-z]")) == [b"a", b"b"]
+
 
 def test_values_too_large_to_hold_arrive_whole_in_base_and_transactions(
     target: Server, run_module: RunModule, tmp_path: Path
