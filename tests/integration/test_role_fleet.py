@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, run_playbook
 from ansible_collections.redisops.tair.tests.support.migration import Migration
 from ansible_collections.redisops.tair.tests.support.servers import Server
+from ansible_collections.redisops.tair.tests.support.whitelist import CREDENTIALS, INSTANCE, WhitelistEndpoint
 
 MakeMigration = t.Callable[..., Migration]
 
@@ -69,6 +70,38 @@ def test_a_host_that_can_not_be_reached_stops_no_other(make_migration: MakeMigra
     assert run.returncode == 2, run.output
     assert good.differences() == [] and run.stats["good"]["failures"] == 0
     assert run.stats["gone"]["failures"] == 1 and "127.0.0.1" in run.failures()[-1]["result"]["msg"]
+
+
+def test_the_whitelist_is_open_until_the_last_host_is_done_and_closed_whatever_failed(
+    make_migration: MakeMigration, broken: t.Callable[..., Migration]
+) -> None:
+    with WhitelistEndpoint() as endpoint:
+        instance = {"instance_id": INSTANCE, "endpoint": endpoint.address, "addresses": ["192.0.2.10"]}
+        fleet = {
+            "bad": broken(aof_migrate_whitelist=instance),
+            "good": make_migration(aof_migrate_whitelist=instance),
+        }
+        hosts = {name: migration.host() for name, migration in fleet.items()}
+
+        migrate(fleet, check=True, env=CREDENTIALS)
+        planned = endpoint.sent("ModifySecurityIps")
+        run = migrate(fleet, serial=1, env=CREDENTIALS)
+        modes = [sent["ModifyMode"] for sent in endpoint.sent("ModifySecurityIps")]
+        closed = dict(endpoint.groups)
+        endpoint.groups["redisops_tair"] = ["192.0.2.10"]  # as after a killed run
+        back = run_playbook("redisops.tair.rollback", hosts, env=CREDENTIALS)
+
+    assert planned == []
+    assert run.returncode == 2 and fleet["good"].differences() == []
+    assert [name for name in fleet if run.stats[name]["failures"]] == ["bad"]
+    assert modes == ["Cover", "Delete"] and closed == {"default": ["127.0.0.1"]}
+    tasks = [event["task"] for event in run.events]
+    opened, last = (
+        max(at for at, task in enumerate(tasks) if name in task) for name in ("into the targets", "Tell how it went")
+    )
+    assert opened < last < max(at for at, task in enumerate(tasks) if "off their lists" in task)
+    assert back.returncode == 0 and endpoint.groups == closed, back.output
+    assert CREDENTIALS["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] not in run.output + back.output
 
 
 def test_the_retry_file_names_the_hosts_that_failed_and_no_other(
