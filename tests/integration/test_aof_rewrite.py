@@ -15,7 +15,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import redis.client
 from ansible_collections.redisops.tair.tests.support.accounts import python_without_privileges
 from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, local_host
 from ansible_collections.redisops.tair.tests.support.processes import (
@@ -103,14 +102,17 @@ def rewrites_of(server: Server) -> int:
     return server.log.count("Background AOF rewrite terminated with success")
 
 
-def wait_until_it_was_seen(commands: redis.client.Monitor) -> None:
-    """Wait until the module has looked at the rewrite that is running, and at the files: until it looks once more.
+def begun_beside(server: Server, in_background: t.Callable[..., Future[Result]]) -> Future[Result]:
+    """The module, when it has looked at the rewrite that is running, and at the files: as soon as it looks once more.
 
     It asks INFO at first what server that is, then for each look.
     """
-    names = (command["command"].split(" ")[0].upper() for command in commands.listen())
-    for _question in range(3):
-        assert "INFO" in names
+    with server.client().monitor() as commands:
+        future = in_background(server.login())
+        names = (command["command"].split(" ")[0].upper() for command in commands.listen())
+        for _question in range(3):
+            assert "INFO" in names
+    return future
 
 
 def test_a_rewrite_that_appendonly_yes_began_serves_as_well_as_another(
@@ -122,9 +124,7 @@ def test_a_rewrite_that_appendonly_yes_began_serves_as_well_as_another(
     child = freeze_rewrite(server)
     server.client().set("set while it was running", 1)
 
-    with server.client().monitor() as commands:
-        future = in_background(server.login())
-        wait_until_it_was_seen(commands)
+    future = begun_beside(server, in_background)
     os.kill(child, signal.SIGCONT)
     result = future.result()
 
@@ -148,9 +148,7 @@ def test_a_snapshot_that_was_begun_before_is_followed_by_one_of_now(
     child = freeze_rewrite(server)
     server.client().set("set while it was running", 1)
 
-    with server.client().monitor() as commands:
-        future = in_background(server.login())
-        wait_until_it_was_seen(commands)
+    future = begun_beside(server, in_background)
     os.kill(child, signal.SIGCONT)
     result = future.result()
 
@@ -168,9 +166,7 @@ def test_a_running_rewrite_that_comes_to_nothing_is_followed_by_ours(
     server.client().bgrewriteaof()
     child = freeze_rewrite(server)
 
-    with server.client().monitor() as commands:
-        future = in_background(server.login())
-        wait_until_it_was_seen(commands)
+    future = begun_beside(server, in_background)
     os.kill(child, number)
     os.kill(child, signal.SIGCONT)
     result = future.result()
