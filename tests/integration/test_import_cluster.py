@@ -361,6 +361,18 @@ def test_other_databases_are_refused_or_merged_where_no_key_is_in_both(
     assert [node.client().dbsize() for node in nodes] == [0, 0, 0]
 
 
+def test_a_database_of_clients_is_seen_behind_a_base_without_it(start_cluster: StartCluster, tmp_path: Path) -> None:
+    nodes = start_cluster("redis-7.0.15")
+    (tmp_path / "a.aof.1.base.aof").write_bytes(encode([b"SELECT", b"0"]) + encode([b"SET", b"here", b"1"]))
+    (tmp_path / "a.aof.1.incr.aof").write_bytes(encode([b"SELECT", b"3"]) + encode([b"SET", b"there", b"3"]))
+    (tmp_path / "a.aof.manifest").write_text("file a.aof.1.base.aof seq 1 type b\nfile a.aof.1.incr.aof seq 1 type i\n")
+
+    with pytest.raises(TargetStateError, match="holds data of database 3, and a cluster has database 0 only"):
+        import_into(nodes, tmp_path)
+
+    assert [node.client().dbsize() for node in nodes] == [0, 0, 0]
+
+
 def test_a_flush_in_the_aof_empties_all_masters_once(old_source: Server, start_cluster: StartCluster) -> None:
     nodes = start_cluster("redis-7.0.15")
 
