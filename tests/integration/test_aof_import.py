@@ -337,6 +337,30 @@ def test_keys_evicted_against_expectation_fail_the_import(
     assert target.client().dbsize() == 5000
 
 
+def test_an_error_in_the_last_command_of_a_base_is_not_hidden_from_the_next_run(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    path = single(tmp_path, ("SET", "a", 1), ("RPUSH", "a", "x"))
+    params = {**target.login(), "path": str(path), "aof_base_size": path.stat().st_size}
+
+    failed = [run_module("aof_import", params) for _run in range(2)]
+
+    assert all(each["failed"] and "RPUSH" in each["msg"] for each in failed), failed[1]
+
+
+def test_a_checkpoint_in_any_database_makes_no_target_count_as_full(
+    target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    first = single(tmp_path, ("SELECT", 3), ("SET", "a", 1), ("DEL", "a"))
+    kept = run_module("aof_import", {**target.login(), "path": str(first), "checkpoint": "keep"})
+    assert not kept["failed"] and target.client(db=3).keys() == [CHECKPOINT]
+    second = single(tmp_path, ("SET", "another", 1))
+
+    result = run_module("aof_import", {**target.login(), "path": str(second)})
+
+    assert not result["failed"] and target.client().keys() == [b"another"], result
+
+
 def test_an_import_that_fails_again_tells_how_far_the_target_is(
     target: Server, run_module: RunModule, tmp_path: Path
 ) -> None:
