@@ -14,6 +14,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 from ansible_collections.redisops.tair.tests.support import snapshot
 from ansible_collections.redisops.tair.tests.support.certs import issue
 from ansible_collections.redisops.tair.tests.support.corpus import CorpusSet, corpus
+from ansible_collections.redisops.tair.tests.support.proxy import Proxy
 from ansible_collections.redisops.tair.tests.support.servers import BUILDS, Build, Server
 
 StartServer = t.Callable[..., Server]
@@ -341,9 +342,14 @@ def test_an_error_in_the_last_command_of_a_base_is_not_hidden_from_the_next_run(
     target: Server, run_module: RunModule, tmp_path: Path
 ) -> None:
     path = single(tmp_path, ("SET", "a", 1), ("RPUSH", "a", "x"))
-    params = {**target.login(), "path": str(path), "aof_base_size": path.stat().st_size}
-
-    failed = [run_module("aof_import", params) for _run in range(2)]
+    with Proxy(target.port, delay=0.05) as slow:  # the reply comes when everything has been sent
+        params = {
+            "login_host": slow.host,
+            "login_port": slow.port,
+            "path": str(path),
+            "aof_base_size": path.stat().st_size,
+        }
+        failed = [run_module("aof_import", params) for _run in range(2)]
 
     assert all(each["failed"] and "RPUSH" in each["msg"] for each in failed), failed[1]
 
