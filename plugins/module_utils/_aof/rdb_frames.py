@@ -145,8 +145,9 @@ class RdbFrames:
             block.places.append(place)
             block.size += len(raw)
             if block.size >= most:
-                yield block.until(reached)
-                block = self._block = _Pending(reached, database)
+                self._reached = reached
+                yield from self._if_full()
+                block = self._block
         self._reached = reached
 
     def _of_entry(self, entry: Entry, raw: bytes | None) -> t.Iterator[Block | Skipped]:
@@ -160,13 +161,15 @@ class RdbFrames:
         else:
             for command in commands(self._fd, entry, self._version, where=self._where, target=self._target.level):
                 # Of a value in pieces the first one stands for all of its bytes.
-                if self._block.size >= self._block_bytes:
-                    yield self._block.until(entry.end)
-                    self._block = _Pending(entry.end, entry.database)
+                yield from self._if_full()
                 self._block.add(*_in_full(command), place)
+        yield from self._if_full()
+
+    def _if_full(self) -> t.Iterator[Block | Skipped]:
+        """The block, where it is long enough, and another one is begun."""
         if self._block.size >= self._block_bytes:
-            yield self._block.until(entry.end)
-            self._block = _Pending(entry.end, entry.database)
+            yield self._block.until(self._reached)
+            self._block = _Pending(self._reached, self._block.database)
 
     def _at_once(self, entry: Entry, raw: bytes | None) -> tuple[Command, bytes] | None:
         """The one command that makes a key, and the same as bytes; None where it takes others, or is long."""

@@ -250,7 +250,7 @@ def _divisible(block: Block) -> Batch | None:
     if None in keys:
         return None
     singles = Singles(t.cast("list[bytes]", keys), block.raws)
-    return Batch([], len(block.data), len(keys), routed=singles, commands=block.of_aof)
+    return Batch([], sum(block.sizes), len(keys), routed=singles, commands=block.of_aof)
 
 
 def _one_by_one(block: Block, key: bytes | None, *, careful: bool, routed: bool) -> Batch:
