@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import json
-import pathlib
 import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.redisops.tair.plugins.plugin_utils._artifacts import local_path, replace
 from ansible_collections.redisops.tair.plugins.plugin_utils._preflight_table import as_values, obstacles_of, table
 
 display = Display()
@@ -38,10 +38,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         display.display("\n".join(lines))
         blocked = [host for host, report in reports.items() if obstacles_of(report)]
         if options["dest"]:
-            dest = pathlib.Path(self._loader.get_basedir(), options["dest"])
             try:
-                dest.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                dest.write_text(json.dumps(as_values(reports, plans), indent=4) + "\n", encoding="utf-8")
+                replace(local_path(self, options["dest"]), json.dumps(as_values(reports, plans), indent=4) + "\n")
             except OSError as error:
                 raise AnsibleActionFail(f"The plan can't be written: {error}") from error
         result.update(changed=False, blocked=blocked, lines=lines)

@@ -18,6 +18,8 @@ import pathlib
 import typing as t
 from datetime import datetime, timezone
 
+from ansible_collections.redisops.tair.plugins.plugin_utils._artifacts import replace
+
 _VERSION = 1
 _FILE = "report.json"
 _START_TIME = 19  # field of /proc/<pid>/stat after the name of the program
@@ -56,7 +58,5 @@ def endings(directory: pathlib.Path, run: str, names: t.Sequence[str], host: str
     ended[host] = {**ending, "time": now, "report": f"{host}/report.json"}
     left = {name: {"outcome": "no report"} for name in names if name not in ended}
     content = {"schema_version": _VERSION, "run": run, "started": started, "hosts": {**ended, **left}}
-    new = path.with_name(f".{_FILE}.new")
-    new.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
-    os.replace(new, path)
+    replace(path, json.dumps(content, indent=4) + "\n")
     return ended
