@@ -17,10 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ansible_collections.redisops.tair.tests.support.migration import Migration, message
+from ansible_collections.redisops.tair.tests.support.migration import Migration, message, migrate_fleet
 from ansible_collections.redisops.tair.tests.support.paths import CHECKOUT
 from ansible_collections.redisops.tair.tests.support.processes import descendants
-from ansible_collections.redisops.tair.tests.support.servers import Build, Server
+from ansible_collections.redisops.tair.tests.support.servers import BUILDS, Server
 from ansible_collections.redisops.tair.tests.support.waiting import wait_until
 
 MakeMigration = t.Callable[..., Migration]
@@ -32,27 +32,24 @@ NEWEST = {"redis": "redis-8.2.3", "valkey": "valkey-9.1.2"}
 # ------------------------------------------------------------------------------------------------- a whole migration
 
 
-def test_a_migration_arrives_equal_and_a_second_one_changes_nothing(
-    any_build: Build, make_migration: MakeMigration
-) -> None:
-    migration = make_migration(any_build.name, NEWEST[any_build.flavor], keys=3000)
-    settings = migration.settings()
+def test_a_migration_arrives_equal_and_a_second_one_changes_nothing(make_migration: MakeMigration) -> None:
+    """A host of every kind of server in one run."""
+    fleet = {build.name: make_migration(build.name, NEWEST[build.flavor], keys=3000) for build in BUILDS}
+    settings = {name: migration.settings() for name, migration in fleet.items()}
 
-    first = migration.run()
+    first, second = migrate_fleet(fleet), migrate_fleet(fleet)
 
-    assert first.returncode == 0, first.output
-    assert migration.differences() == []
-    assert migration.settings() == {**settings, "appendonly": "no"}
-    assert not migration.journal.exists() and not migration.copy.exists()
-    replies = migration.report["import"]["replies"]
-    assert f"errors: 0, replies: {replies};" in first.result("Tell how it went")["msg"] and replies >= 3000
-
-    second = migration.run()
-
-    assert second.returncode == 0, second.output
-    assert second.stats[migration.HOST]["changed"] == 0
-    assert "already holds the data" in second.result("Tell how it went")["msg"]
-    assert migration.settings() == {**settings, "appendonly": "no"}
+    assert [run.returncode for run in (first, second)] == [0, 0], first.output + second.output
+    for name, migration in fleet.items():
+        assert migration.differences() == []
+        assert migration.settings() == {**settings[name], "appendonly": "no"}
+        assert not (migration.artifacts / name / "journal.json").exists()
+        assert not (migration.artifacts / name / "aof").exists()
+        replies = first.result("Pipe the AOF into the target", name)["replies"]
+        told = first.result("Tell how it went", name)["msg"]
+        assert f"errors: 0, replies: {replies};" in told and replies >= 3000
+        assert second.stats[name]["changed"] == 0
+        assert "already holds the data" in second.result("Tell how it went", name)["msg"]
 
 
 def test_passwords_that_are_words_of_paths_and_versions_are_no_obstacle(
@@ -71,97 +68,31 @@ def test_passwords_that_are_words_of_paths_and_versions_are_no_obstacle(
     assert migration.run().stats[migration.HOST]["changed"] == 0
 
 
-def test_the_report_tells_programs_what_was_done(make_migration: MakeMigration) -> None:
-    migration = make_migration()
+def test_appendonly_is_left_as_asked(make_migration: MakeMigration) -> None:
+    asked = {  # aof_migrate_appendonly_after, what it was before, what it is afterwards
+        "disabled": ("disable", "yes", "no"),
+        "restored": ("restore", "yes", "yes"),
+        "restored-off": ("restore", "no", "no"),
+        "kept": ("keep", "no", "yes"),
+        "not-compared": ("disable", "yes", "yes"),
+    }
+    fleet = {
+        name: make_migration(source={"appendonly": before}, aof_migrate_appendonly_after=after)
+        for name, (after, before, _expected) in asked.items()
+    }
+    fleet["not-compared"].variables["aof_migrate_verify"] = "none"
+    settings = {name: migration.settings() for name, migration in fleet.items()}
 
-    migration.run()
-    report = migration.report
-    migration.run()
+    first = migrate_fleet(fleet)
+    left = {name: migration.settings() for name, migration in fleet.items()}
+    del fleet["not-compared"]  # nobody knows what its target holds
+    second = migrate_fleet(fleet)
 
-    assert report["outcome"] == "migrated" and report["failure"] == {}
-    assert report["source"]["address"] == str(migration.source) and report["source"]["version"] == "7.0.15"
-    assert report["target"]["address"] == str(migration.target) and report["target"]["version"] == "8.2.3"
-    assert report["rewrite"]["format"] == "plain" and report["rewrite"]["proof"] == "manifest"
-    assert report["rewrite"]["size"] == report["transfer"]["bytes"] == report["import"]["bytes"]
-    assert report["import"]["errors"] == 0 and report["compare"]["equal"] is True
-    assert report["appendonly"] == "no"
-    assert stat.S_IMODE((migration.directory / "report.json").stat().st_mode) == 0o600
-    assert migration.report == report, "a run that finds nothing to do keeps the report of the one that moved the data"
-
-
-def test_a_page_and_a_junit_file_tell_of_all_hosts_after_a_success(make_migration: MakeMigration) -> None:
-    migration = make_migration()
-
-    run = migration.run()
-
-    assert run.returncode == 0, run.output
-    suite = ET.parse(migration.artifacts / "report.xml").getroot()
-    assert [case.get("name") for case in suite] == [
-        "rewrite",
-        "transfer",
-        "import",
-        "catch_up",
-        "compare",
-        "migration",
-    ]
-    assert {case.get("classname") for case in suite} == {migration.HOST}
-    assert (suite.get("failures"), suite.get("errors")) == ("0", "0")
-    assert "\u2714 migrated" in (migration.artifacts / "report.html").read_text()
-    assert migration.report["schema_version"] == 1
-    assert_reports_hold_no_password(migration)
-
-
-def assert_reports_hold_no_password(migration: Migration) -> None:
-    reports = (
-        migration.directory / "report.json",
-        *(migration.artifacts / f"report.{kind}" for kind in ("html", "xml")),
-    )
-    for path in reports:
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        for server in (migration.source, migration.target):
-            assert server.password and server.password not in path.read_text(), path
-
-
-@pytest.mark.parametrize("build", ["redis-6.2.14", "redis-8.2.3"])
-def test_a_hybrid_aof_that_is_already_there_is_no_obstacle(build: str, make_migration: MakeMigration) -> None:
-    migration = make_migration(build, source={"appendonly": "yes", "aof-use-rdb-preamble": "yes"})
-    migration.source.client().bgrewriteaof()
-    migration.source.wait_for_rewrite()
-
-    run = migration.run()
-
-    assert run.returncode == 0, run.output
-    assert migration.differences() == []
-
-
-@pytest.mark.parametrize(
-    ("after", "before", "expected"),
-    [
-        ("disable", "yes", "no"),
-        ("restore", "yes", "yes"),
-        ("restore", "no", "no"),
-        ("keep", "no", "yes"),
-    ],
-)
-def test_appendonly_is_left_as_asked(after: str, before: str, expected: str, make_migration: MakeMigration) -> None:
-    migration = make_migration(source={"appendonly": before}, aof_migrate_appendonly_after=after)
-    settings = migration.settings()
-
-    runs = [migration.run(), migration.run()]
-
-    assert [run.returncode for run in runs] == [0, 0], runs[-1].output
-    assert migration.settings() == {**settings, "appendonly": expected}
-    assert runs[1].stats[migration.HOST]["changed"] == 0
-
-
-def test_without_a_comparison_appendonly_is_restored(make_migration: MakeMigration) -> None:
-    migration = make_migration(source={"appendonly": "yes"}, aof_migrate_verify="none")
-
-    run = migration.run()
-
-    assert run.returncode == 0, run.output
-    assert migration.settings()["appendonly"] == "yes"
-    assert "not compared" in run.result("Tell how it went")["msg"]
+    assert [run.returncode for run in (first, second)] == [0, 0], first.output + second.output
+    assert left == {name: {**settings[name], "appendonly": asked[name][2]} for name in asked}
+    assert {name: migration.settings() for name, migration in fleet.items()} == {name: left[name] for name in fleet}
+    assert [stats["changed"] for stats in second.stats.values()] == [0, 0, 0, 0]
+    assert "not compared" in first.result("Tell how it went", "not-compared")["msg"]
 
 
 def test_an_empty_source_is_migrated_without_ado(make_migration: MakeMigration) -> None:
@@ -174,23 +105,29 @@ def test_an_empty_source_is_migrated_without_ado(make_migration: MakeMigration) 
     assert migration.run().stats[migration.HOST]["changed"] == 0
 
 
-def test_the_copy_can_be_kept(make_migration: MakeMigration) -> None:
-    migration = make_migration(aof_migrate_keep_copy=True)
-
-    migration.run()
-
-    assert (migration.copy / "appendonly.aof.manifest").exists()
-    assert stat.S_IMODE(migration.copy.stat().st_mode) == 0o700
-
-
-def test_a_source_that_only_listens_on_a_unix_socket_is_migrated(make_migration: MakeMigration, tmp_path: Path) -> None:
+def test_what_a_host_has_of_its_own_is_no_obstacle(make_migration: MakeMigration, tmp_path: Path) -> None:
+    """An AOF with an RDB in it that is there already, a Unix socket instead of a port, a copy that is to be kept."""
     socket = tmp_path / "redis.sock"
-    migration = make_migration(source={"unixsocket": str(socket)}, aof_migrate_source_unix_socket=str(socket))
+    hybrid = {"appendonly": "yes", "aof-use-rdb-preamble": "yes"}
+    fleet = {
+        "hybrid": make_migration("redis-6.2.14", source=hybrid),
+        "hybrid-parts": make_migration("redis-8.2.3", source=hybrid),
+        "socket": make_migration(source={"unixsocket": str(socket)}, aof_migrate_source_unix_socket=str(socket)),
+        "kept": make_migration(aof_migrate_keep_copy=True),
+    }
+    fleet["socket"].variables["aof_migrate_source_port"] = 1
+    for name in ("hybrid", "hybrid-parts"):
+        fleet[name].source.client().bgrewriteaof()
+        fleet[name].source.wait_for_rewrite()
 
-    run = migration.run(aof_migrate_source_port=1)
+    run = migrate_fleet(fleet)
 
     assert run.returncode == 0, run.output
-    assert migration.differences() == []
+    assert {name: migration.differences() for name, migration in fleet.items()} == {name: [] for name in fleet}
+    copies = [name for name, migration in fleet.items() if (migration.artifacts / name / "aof").exists()]
+    assert copies == ["kept"]
+    copy = fleet["kept"].artifacts / "kept" / "aof"
+    assert (copy / "appendonly.aof.manifest").exists() and stat.S_IMODE(copy.stat().st_mode) == 0o700
 
 
 def test_the_environments_password_is_for_neither_server(make_migration: MakeMigration) -> None:
@@ -208,46 +145,18 @@ def test_the_environments_password_is_for_neither_server(make_migration: MakeMig
 # ------------------------------------------------------------------------------- targets that already hold something
 
 
-def test_a_target_with_the_same_keys_and_another_value_is_refused(make_migration: MakeMigration) -> None:
-    migration = make_migration()
-    migration.run()
-    migration.target.client().set("only in the target", 1)
-    settings = migration.settings()
+def test_what_the_target_holds_goes_with_flush_and_stays_with_append(make_migration: MakeMigration) -> None:
+    fleet = {asked: make_migration(aof_migrate_if_target_not_empty=asked) for asked in ("flush", "append")}
+    for migration in fleet.values():
+        migration.target.client(db=9).set("a stranger", 1)
 
-    told = message(migration.run())
-
-    assert "The target is not empty" in told and "1 extra" in told
-    assert f"{migration.target} was not touched" in told
-    assert migration.settings() == settings
-
-
-def test_with_fail_a_target_is_refused_even_if_it_is_equal(make_migration: MakeMigration) -> None:
-    migration = make_migration()
-    migration.run()
-
-    assert "The target is not empty" in message(migration.run(aof_migrate_if_target_not_empty="fail"))
-
-
-def test_with_flush_the_target_is_emptied_first_unless_it_is_equal(make_migration: MakeMigration) -> None:
-    migration = make_migration(aof_migrate_if_target_not_empty="flush")
-    migration.target.client(db=9).set("a stranger", 1)
-
-    first, second = migration.run(), migration.run()
+    first, second = migrate_fleet(fleet), migrate_fleet(fleet)
 
     assert first.returncode == 0, first.output
-    assert migration.differences() == []
-    assert second.stats[migration.HOST]["changed"] == 0, second.output
-
-
-def test_with_append_the_target_keeps_what_it_has(make_migration: MakeMigration) -> None:
-    migration = make_migration(aof_migrate_if_target_not_empty="append")
-    migration.target.client(db=9).set("a stranger", 1)
-
-    first, second = migration.run(), migration.run()
-
-    assert first.returncode == 0, first.output
-    assert len(migration.differences()) == 1 and "a stranger" in migration.differences()[0]
-    assert second.stats[migration.HOST]["changed"] == 0, second.output
+    assert fleet["flush"].differences() == []
+    left = fleet["append"].differences()
+    assert len(left) == 1 and "a stranger" in left[0]
+    assert [stats["changed"] for stats in second.stats.values()] == [0, 0], second.output
 
 
 def test_a_difference_after_the_import_fails_and_puts_the_source_back(make_migration: MakeMigration) -> None:
@@ -272,7 +181,7 @@ def test_a_difference_after_the_import_fails_and_puts_the_source_back(make_migra
     assert failures["migration"]["type"] == "verify | Stop at a difference"
     assert "1 mismatched" in failures["compare"]["message"]
     assert "\u2716 failed" in (migration.artifacts / "report.html").read_text()
-    assert_reports_hold_no_password(migration)
+    migration.require_reports_without_passwords()
 
 
 # --------------------------------------------------------------------------------------------- check mode, tags, files
@@ -297,16 +206,6 @@ def test_check_mode_prints_the_plan_and_changes_nothing(build: str, make_migrati
     assert run.stats[migration.HOST]["changed"] > 0
 
 
-def test_check_mode_after_a_migration_changes_nothing_either(make_migration: MakeMigration) -> None:
-    migration = make_migration()
-    migration.run()
-
-    run = migration.run(check=True)
-
-    assert run.returncode == 0, run.output
-    assert run.stats[migration.HOST]["changed"] == 0
-
-
 def test_the_playbooks_work_as_files_too(make_migration: MakeMigration) -> None:
     migration = make_migration()
 
@@ -314,43 +213,6 @@ def test_the_playbooks_work_as_files_too(make_migration: MakeMigration) -> None:
         run = migration.run(CHECKOUT / "playbooks" / f"{name}.yml")
         assert run.returncode == 0, run.output
     assert migration.differences() == []
-
-
-def test_verify_alone_compares_and_fails_at_a_difference(make_migration: MakeMigration) -> None:
-    migration = make_migration()
-    migration.run()
-    assert migration.run("redisops.tair.verify").returncode == 0
-    migration.target.client().set("only in the target", 1)
-
-    assert "1 extra" in message(migration.run("redisops.tair.verify"))
-
-
-@pytest.mark.parametrize(
-    ("tag", "done", "not_done"),
-    [
-        ("preflight", "preflight | Look at the source", "prepare | See what would change"),
-        ("verify", "verify | Compare source and target", "preflight | Look at the source"),
-        ("rollback", "rollback | Set what the journal says", "preflight | Look at the source"),
-    ],
-)
-def test_a_tag_runs_its_part_alone(tag: str, done: str, not_done: str, make_migration: MakeMigration) -> None:
-    migration = make_migration()
-    migration.run()
-
-    run = migration.run(arguments=["--tags", tag])
-
-    assert run.returncode == 0, run.output
-    assert run.results(done) and not run.results(not_done)
-    assert migration.report["outcome"] == "migrated"
-
-
-def test_the_tag_report_tells_the_last_runs_line_again(make_migration: MakeMigration) -> None:
-    migration = make_migration()
-    line = migration.run().result("Tell how it went")["msg"]
-
-    run = migration.run(arguments=["--tags", "report"])
-
-    assert run.result("Tell how it went")["msg"] == line
 
 
 def test_no_password_is_printed_however_much_is_printed(make_migration: MakeMigration) -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 import socketserver
 import threading
@@ -15,9 +16,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from ansible_collections.redisops.tair.tests.integration.conftest import SOURCE_PASSWORD
 from ansible_collections.redisops.tair.tests.support.accounts import python_for_accounts
 from ansible_collections.redisops.tair.tests.support.certs import issue
-from ansible_collections.redisops.tair.tests.support.migration import Migration, message
+from ansible_collections.redisops.tair.tests.support.migration import Migration, message, messages, migrate_fleet
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.sshd import Sshd
 
@@ -32,77 +34,87 @@ def untouched(migration: Migration) -> bool:
 # ------------------------------------------------------------------------------------------------- can't get there
 
 
-@pytest.mark.parametrize("side", ["source", "target"])
-def test_a_server_that_is_not_there(side: str, make_migration: MakeMigration) -> None:
-    migration = make_migration()
-    settings = migration.settings()
-
-    told = message(migration.run(**{f"aof_migrate_{side}_port": 1}))
-
-    assert "127.0.0.1:1 refuses the connection: nothing listens there" in told
-    assert migration.settings() == settings and untouched(migration)
-
-
-@pytest.mark.parametrize("side", ["source", "target"])
-def test_a_wrong_password(side: str, make_migration: MakeMigration) -> None:
-    migration = make_migration()
-    settings = migration.settings()
-
-    run = migration.run(**{f"aof_migrate_{side}_password": "a wrong one"})
-
-    told = message(run)
-    assert f"{getattr(migration, side)} refused to log in" in told and "the password is wrong" in told
-    assert "a wrong one" not in run.output
-    assert migration.settings() == settings and untouched(migration)
-
-
-@pytest.mark.parametrize("side", ["source", "target"])
-def test_no_password_where_one_is_wanted(side: str, make_migration: MakeMigration) -> None:
-    migration = make_migration()
-
-    told = message(migration.run(**{f"aof_migrate_{side}_password": ""}))
-
-    assert f"{getattr(migration, side)}" in told and "wants a password and none was given" in told
-
-
-def test_an_address_that_is_not_on_the_whitelist(make_migration: MakeMigration) -> None:
+class RefusesAddresses(socketserver.BaseRequestHandler):
     """Only Tair answers like this, so here a few lines do."""
 
-    class Refuses(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            while self.request.recv(4096):
-                self.request.sendall(b"-ERR illegal address\r\n")
+    def handle(self) -> None:
+        while self.request.recv(4096):
+            self.request.sendall(b"-ERR illegal address\r\n")
 
-    migration = make_migration()
-    settings = migration.settings()
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refuses) as tair:
+
+@pytest.fixture
+def whitelisted() -> t.Iterator[int]:
+    """The port of a server on whose whitelist this machine is not."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), RefusesAddresses) as tair:
         threading.Thread(target=tair.serve_forever, daemon=True).start()
-        told = message(migration.run(aof_migrate_target_port=tair.server_address[1]))
+        yield tair.server_address[1]
         tair.shutdown()
 
-    assert "illegal address" in told and "IP whitelist" in told and f"{socket.gethostname()} (127.0.0.1, if" in told
-    assert migration.settings() == settings and untouched(migration)
 
-
-def test_tls_with_a_server_that_does_not_speak_it(make_migration: MakeMigration) -> None:
-    migration = make_migration()
-    settings = migration.settings()
-
-    told = message(migration.run(aof_migrate_target_tls=True))
-
-    assert f"{migration.target}" in told and "tls=false" in told
-    assert migration.settings() == settings and untouched(migration)
-
-
-def test_no_tls_with_a_server_that_speaks_nothing_else(
-    make_migration: MakeMigration, start_server: t.Callable[..., Server], tmp_path: Path
+def test_every_host_is_told_what_it_has_wrong(
+    make_migration: MakeMigration, start_server: t.Callable[..., Server], whitelisted: int, tmp_path: Path
 ) -> None:
-    migration = make_migration()
-    target = start_server("redis-7.0.15", certificate=issue(tmp_path / "tls"))
+    """One run over hosts with the same source and target, each with something else that can't be so."""
+    sound = make_migration()
+    source, target = str(sound.source), str(sound.target)
+    encrypted = start_server("redis-7.0.15", certificate=issue(tmp_path / "tls"))
+    wrong: dict[str, tuple[dict[str, t.Any], list[str]]] = {
+        "source-gone": (
+            {"aof_migrate_source_port": 1},
+            ["127.0.0.1:1 refuses the connection: nothing listens there"],
+        ),
+        "target-gone": (
+            {"aof_migrate_target_port": 1},
+            ["127.0.0.1:1 refuses the connection: nothing listens there"],
+        ),
+        "source-password": (
+            {"aof_migrate_source_password": "a wrong one"},
+            [f"{source} refused to log in", "the password is wrong"],
+        ),
+        "target-password": (
+            {"aof_migrate_target_password": "a wrong one"},
+            [f"{target} refused to log in", "the password is wrong"],
+        ),
+        "source-no-password": (
+            {"aof_migrate_source_password": ""},
+            [source, "wants a password and none was given"],
+        ),
+        "target-no-password": (
+            {"aof_migrate_target_password": ""},
+            [target, "wants a password and none was given"],
+        ),
+        "whitelist": (
+            {"aof_migrate_target_port": whitelisted},
+            ["illegal address", "IP whitelist", f"{socket.gethostname()} (127.0.0.1, if"],
+        ),
+        "speaks-no-tls": (
+            {"aof_migrate_target_tls": True},
+            [target, "tls=false"],
+        ),
+        "speaks-only-tls": (
+            {"aof_migrate_target_port": encrypted.port},
+            [f"{encrypted} closed the connection", "tls=true"],
+        ),
+        "nowhere-to-write": (
+            {"aof_migrate_artifacts_dir": "/proc/no-such-place"},
+            ["/proc/no-such-place", f"The settings of {source} are as they were"],
+        ),
+        "direct-without-python": (
+            {"aof_migrate_transfer": "direct", "aof_migrate_source_via": "control_node"},
+            ["aof_migrate_transfer=direct runs the import on the source host"],
+        ),
+    }
+    fleet = {name: dataclasses.replace(sound, variables=variables) for name, (variables, _told) in wrong.items()}
+    settings = sound.settings()
 
-    told = message(migration.run(aof_migrate_target_port=target.port))
+    run = migrate_fleet(fleet, serial=len(fleet))
 
-    assert f"{target} closed the connection" in told and "tls=true" in told
+    told = messages(run)
+    missing = {name: told.get(name) for name in wrong if not all(text in told.get(name, "") for text in wrong[name][1])}
+    assert missing == {}
+    assert "a wrong one" not in run.output
+    assert sound.settings() == settings and untouched(sound)
+    assert list(sound.artifacts.glob("*/journal.json")) == []
 
 
 def test_a_certificate_that_is_not_trusted(
@@ -124,32 +136,56 @@ def test_a_certificate_that_is_not_trusted(
     assert trusted.returncode == 0, trusted.output
 
 
-# ------------------------------------------------------------------------------------------- the source does not want
+# -------------------------------------------------------------------------------------------- one of both does not want
 
 
-@pytest.mark.parametrize(
-    "source",
-    [{"rename-command": 'CONFIG ""'}, {"user": ["default on >s3cret-of-the-source ~* &* +@all -config"]}],
-    ids=["renamed", "forbidden"],
-)
-def test_config_may_not_be_used_at_all(source: dict[str, t.Any], make_migration: MakeMigration) -> None:
-    migration = make_migration(source=source)
+def test_every_server_that_does_not_want_is_told_before_anything_is_changed(
+    make_migration: MakeMigration, start_server: t.Callable[..., Server]
+) -> None:
+    """One run over hosts whose source or target will not do."""
+    primary = start_server("redis-8.2.3")
+    vectors = make_migration("redis-8.2.3", keys=0, aof_migrate_format="plain")
+    vectors.source.client().execute_command("VADD", "vectors", "VALUES", 3, 1, 2, 3, "element")
+    older = make_migration("redis-7.0.15", "redis-6.2.14", source={"appendonly": "yes"})
+    fleet = {
+        "config-renamed": make_migration(source={"rename-command": 'CONFIG ""'}),
+        "config-forbidden": make_migration(source={"user": [f"default on >{SOURCE_PASSWORD} ~* &* +@all -config"]}),
+        "config-read": make_migration(source={"user": [f"default on >{SOURCE_PASSWORD} ~* &* +@all -config|set"]}),
+        "replica": make_migration(target={"replicaof": f"{primary.host} {primary.port}"}),
+        "memory": make_migration(keys=5000, target={"maxmemory": "3mb", "maxmemory-policy": "volatile-lru"}),
+        "databases": make_migration(target={"databases": 2}),
+        "vectors": vectors,
+        "older": older,
+        "older-as-is": dataclasses.replace(older, variables={"aof_migrate_compat": "off"}),
+    }
+    readable = [name for name in fleet if name not in ("config-renamed", "config-forbidden")]
+    settings = {name: fleet[name].settings() for name in readable}
 
-    told = message(migration.run())
+    told = messages(migrate_fleet(fleet, serial=len(fleet)))
 
-    assert "CONFIG is renamed or forbidden on the source" in told and "+config" in told
-    assert untouched(migration)
-    assert not migration.source.client().info("persistence")["aof_enabled"]
+    for name in ("config-renamed", "config-forbidden"):
+        assert "CONFIG is renamed or forbidden on the source" in told[name] and "+config" in told[name]
+    assert "CONFIG SET is not allowed on the source" in told["config-read"]
+    assert "have appendonly switched on there" in told["config-read"]
+    assert "The target takes no writes" in told["replica"]
+    assert "The target's memory is too small" in told["memory"]
+    assert "would evict keys (maxmemory-policy volatile-lru)" in told["memory"]
+    assert "The source uses database 5, the target has only 2" in told["databases"]
+    assert "vectors in database 0 (vectorset)" in told["vectors"] and "was not touched" in told["vectors"]
+    assert "aof_migrate_format=hybrid" in told["vectors"]
+    assert f"The settings of {vectors.source} are as they were" in told["vectors"]
+    assert "FUNCTION (it does not know this command" in told["older"] and "XSETID" not in told["older"]
+    assert "FUNCTION (it does not know this command" in told["older-as-is"]
+    assert "XSETID ENTRIESADDED" in told["older-as-is"]
+    assert {name: fleet[name].settings() for name in readable} == settings
+    for name, migration in fleet.items():
+        assert untouched(migration), name
+        assert migration.source.client().info("persistence")["aof_enabled"] == name.startswith("older"), name
+    assert not vectors.source.aof_path().exists(), "no rewrite was tried"
+    assert list(vectors.artifacts.glob("*/journal.json")) == []
 
 
-def test_config_may_only_be_read(make_migration: MakeMigration) -> None:
-    migration = make_migration(source={"user": ["default on >s3cret-of-the-source ~* &* +@all -config|set"]})
-    settings = migration.settings()
-
-    told = message(migration.run())
-
-    assert "CONFIG SET is not allowed on the source" in told and "have appendonly switched on there" in told
-    assert migration.settings() == settings and untouched(migration)
+# ------------------------------------------------------------------------------------------------ what happens meanwhile
 
 
 def test_a_source_that_can_not_write_its_aof(small_disk: Path, make_migration: MakeMigration) -> None:
@@ -177,24 +213,6 @@ def test_the_disk_of_the_source_gets_full_during_the_rewrite(small_disk: Path, m
     assert migration.settings() == settings and untouched(migration)
 
 
-def test_data_that_can_not_be_written_as_commands_is_told_before_the_rewrite(make_migration: MakeMigration) -> None:
-    migration = make_migration("redis-8.2.3", aof_migrate_format="plain")
-    migration.source.client().execute_command("VADD", "vectors", "VALUES", 3, 1, 2, 3, "element")
-    settings = migration.settings()
-
-    run = migration.run()
-
-    told = message(run)
-    assert (
-        "vectors in database 0 (vectorset)" in told
-        and "aof_migrate_format=hybrid" in told
-        and "was not touched" in told
-    )
-    assert f"The settings of {migration.source} are as they were" in told
-    assert migration.settings() == settings and untouched(migration)
-    assert not migration.source.aof_path().exists(), "no rewrite was tried"
-
-
 def test_the_preamble_is_turned_on_again_meanwhile(make_migration: MakeMigration) -> None:
     migration = make_migration(source={"appendonly": "yes"})
     settings = migration.settings()
@@ -209,51 +227,6 @@ def test_the_preamble_is_turned_on_again_meanwhile(make_migration: MakeMigration
     told = message(migration.run())
 
     assert "aof-use-rdb-preamble is 'yes'" in told and f"{migration.target} was not touched" in told
-    assert migration.settings() == settings and untouched(migration)
-
-
-# ------------------------------------------------------------------------------------------- the target does not want
-
-
-def test_a_target_that_is_a_replica(make_migration: MakeMigration, start_server: t.Callable[..., Server]) -> None:
-    primary = start_server("redis-8.2.3")
-    migration = make_migration(target={"replicaof": f"{primary.host} {primary.port}"})
-    settings = migration.settings()
-
-    told = message(migration.run())
-
-    assert "The target takes no writes" in told
-    assert migration.settings() == settings
-
-
-def test_a_target_with_too_little_memory(make_migration: MakeMigration) -> None:
-    migration = make_migration(keys=5000, target={"maxmemory": "3mb", "maxmemory-policy": "volatile-lru"})
-    settings = migration.settings()
-
-    told = message(migration.run())
-
-    assert "The target's memory is too small" in told and "would evict keys (maxmemory-policy volatile-lru)" in told
-    assert migration.settings() == settings and untouched(migration)
-
-
-def test_a_target_with_too_few_databases(make_migration: MakeMigration) -> None:
-    migration = make_migration(target={"databases": 2})
-
-    told = message(migration.run())
-
-    assert "The source uses database 5, the target has only 2" in told
-    assert untouched(migration)
-
-
-def test_a_target_that_lacks_commands_is_told_before_the_rewrite(make_migration: MakeMigration) -> None:
-    migration = make_migration("redis-7.0.15", "redis-6.2.14", source={"appendonly": "yes"})
-    settings = migration.settings()
-
-    told = message(migration.run())
-    as_they_are = message(migration.run(aof_migrate_compat="off"))
-
-    assert "FUNCTION (it does not know this command" in told and "XSETID" not in told
-    assert "FUNCTION (it does not know this command" in as_they_are and "XSETID ENTRIESADDED" in as_they_are
     assert migration.settings() == settings and untouched(migration)
 
 
@@ -294,16 +267,6 @@ def test_the_disk_of_the_control_node_is_too_small(small_disk: Path, make_migrat
     assert untouched(migration)
 
 
-def test_artifacts_that_can_not_be_written_stop_it_before_anything_is_changed(make_migration: MakeMigration) -> None:
-    migration = make_migration(aof_migrate_artifacts_dir="/proc/no-such-place")
-    settings = migration.settings()
-
-    told = message(migration.run())
-
-    assert "/proc/no-such-place" in told and f"The settings of {migration.source} are as they were" in told
-    assert migration.settings() == settings and untouched(migration)
-
-
 # ------------------------------------------------------------------------------------------------- over SSH
 
 
@@ -331,16 +294,19 @@ def ssh_migration(
     return make
 
 
-@pytest.mark.parametrize("build", ["redis-6.2.14", "redis-7.0.15", "valkey-9.1.2"])
-def test_an_aof_of_another_account_is_read_through_sudo(build: str, ssh_migration: t.Callable[..., Migration]) -> None:
-    migration = ssh_migration(build, sudo="(ALL) NOPASSWD: ALL")
+def test_an_aof_of_another_account_is_read_through_sudo(ssh_migration: t.Callable[..., Migration]) -> None:
+    builds = ("redis-6.2.14", "redis-7.0.15", "valkey-9.1.2")
+    fleet = {build: ssh_migration(build, sudo="(ALL) NOPASSWD: ALL") for build in builds}
+    for migration in fleet.values():
+        migration.variables["aof_migrate_become"] = True
 
-    run = migration.run(aof_migrate_become=True)
+    first, second = migrate_fleet(fleet), migrate_fleet(fleet)
 
-    assert run.returncode == 0, run.output
-    assert migration.differences() == []
-    assert migration.report["rewrite"]["proof"] in ("manifest", "inode")
-    assert migration.run(aof_migrate_become=True).stats[migration.HOST]["changed"] == 0
+    assert first.returncode == 0, first.output
+    assert {name: migration.differences() for name, migration in fleet.items()} == {name: [] for name in fleet}
+    proofs = {name: first.result("Wait for the new base file", name)["proof"] for name in fleet}
+    assert proofs == {"redis-6.2.14": "inode", "redis-7.0.15": "manifest", "valkey-9.1.2": "manifest"}
+    assert [stats["changed"] for stats in second.stats.values()] == [0, 0, 0], second.output
 
 
 def test_a_source_that_speaks_tls_on_its_loopback_is_compared_through_ssh(

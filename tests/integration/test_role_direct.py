@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.redisops.tair.tests.support.accounts import python_without_redis
 from ansible_collections.redisops.tair.tests.support.dataset import fill
-from ansible_collections.redisops.tair.tests.support.migration import Migration, message
+from ansible_collections.redisops.tair.tests.support.migration import Migration, message, migrate_fleet
 from ansible_collections.redisops.tair.tests.support.processes import descendants
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.sshd import Sshd
@@ -52,26 +52,27 @@ def direct(
     return make
 
 
-@pytest.mark.parametrize("build", ["redis-6.2.14", "redis-7.0.15"])
-def test_the_source_host_imports_straight_into_the_target(
-    build: str, direct: t.Callable[..., tuple[Migration, Sshd]]
-) -> None:
-    migration, sshd = direct(build, keys=3000)
-    settings = migration.settings()
+def test_the_source_host_imports_straight_into_the_target(direct: t.Callable[..., tuple[Migration, Sshd]]) -> None:
+    hosts = {build: direct(build, keys=3000) for build in ("redis-6.2.14", "redis-7.0.15")}
+    fleet = {name: migration for name, (migration, _sshd) in hosts.items()}
+    settings = {name: migration.settings() for name, migration in fleet.items()}
 
-    plan = migration.run(check=True)
-    first, second = migration.run(arguments=["-vvvv"]), migration.run()
+    plan = migrate_fleet(fleet, check=True)
+    first, second = migrate_fleet(fleet, arguments=["-vvvv"]), migrate_fleet(fleet)
 
-    assert "import it on its own host" in plan.result("Tell how it went")["msg"]
     assert first.returncode == 0, first.output
-    assert migration.differences() == []
-    assert migration.settings() == {**settings, "appendonly": "no"}
-    assert migration.report["rewrite"]["proof"] in ("manifest", "inode") and migration.report["compare"]["equal"]
-    assert "sha256" not in first.result("aof_fetch"), "nothing is fetched"
-    assert not migration.copy.exists() and not migration.journal.exists()
-    assert second.returncode == 0 and second.stats[migration.HOST]["changed"] == 0, second.output
     assert SOURCE_PASSWORD not in first.output and TARGET_PASSWORD not in first.output
-    assert list(Path("/home", sshd.user, ".ansible", "tmp").iterdir()) == []
+    assert second.returncode == 0, second.output
+    for name, (migration, sshd) in hosts.items():
+        assert "import it on its own host" in plan.result("Tell how it went", name)["msg"]
+        assert migration.differences() == []
+        assert migration.settings() == {**settings[name], "appendonly": "no"}
+        assert first.result("Wait for the new base file", name)["proof"] in ("manifest", "inode")
+        assert first.result("Compare source and target", name)["equal"]
+        assert "sha256" not in first.result("aof_fetch", name), "nothing is fetched"
+        assert sorted(path.name for path in (migration.artifacts / name).iterdir()) == ["report.json"]
+        assert second.stats[name]["changed"] == 0
+        assert list(Path("/home", sshd.user, ".ansible", "tmp").iterdir()) == []
 
 
 def test_an_import_that_dies_on_the_host_leaves_the_source_as_it_was_and_is_gone_on_with_by_the_next_run(
@@ -129,12 +130,6 @@ def test_a_target_that_the_source_host_can_not_reach_is_told_before_anything_is_
     assert migration.settings() == settings
     assert fetched.returncode == 0, fetched.output
     assert "The target is not empty" in message(again), "without a comparison nobody knows what it holds"
-
-
-def test_direct_and_a_host_without_python_do_not_go_together(make_migration: MakeMigration) -> None:
-    migration = make_migration(aof_migrate_transfer="direct", aof_migrate_source_via="control_node")
-
-    assert "aof_migrate_transfer=direct runs the import on the source host" in message(migration.run())
 
 
 def test_a_host_without_python_is_migrated_from_the_control_node(

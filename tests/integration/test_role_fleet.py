@@ -12,20 +12,12 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, run_playbook
-from ansible_collections.redisops.tair.tests.support.migration import Migration
+from ansible_collections.redisops.tair.tests.support.ansible_cli import run_playbook
+from ansible_collections.redisops.tair.tests.support.migration import Migration, messages, migrate_fleet
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.whitelist import CREDENTIALS, INSTANCE, WhitelistEndpoint
 
 MakeMigration = t.Callable[..., Migration]
-
-#: A host with the default settings takes so many tasks, validation of the arguments included.
-MOST_TASKS = 25
-
-
-def migrate(fleet: dict[str, Migration], *, serial: int = 5, **options: t.Any) -> PlaybookRun:
-    hosts = {name: migration.host() for name, migration in fleet.items()}
-    return run_playbook("redisops.tair.migrate", hosts, extra_vars={"aof_migrate_serial": serial}, **options)
 
 
 @pytest.fixture
@@ -41,35 +33,25 @@ def broken(make_migration: MakeMigration) -> t.Callable[..., Migration]:
     return make
 
 
-def test_a_host_that_fails_is_put_back_and_stops_no_other(
+def test_hosts_that_fail_or_can_not_be_reached_stop_no_other_and_a_workflow_is_told_of_each(
     make_migration: MakeMigration, broken: t.Callable[..., Migration]
 ) -> None:
-    fleet = {"bad": broken(), "one": make_migration(), "two": make_migration(), "three": make_migration()}
+    gone = make_migration(ansible_connection="ssh", ansible_host="127.0.0.1", ansible_port=1)
+    fleet = {"bad": broken(), "one": make_migration(), "gone": gone, "two": make_migration()}
     settings = fleet["bad"].settings()
 
-    run = migrate(fleet, serial=1)
+    run = migrate_fleet(fleet, serial=1, env={"ANSIBLE_SHOW_CUSTOM_STATS": "true"})
 
-    assert run.returncode == 2, run.output
-    assert [name for name in fleet if fleet[name].differences()] == ["bad"]
+    told = messages(run)
+    assert sorted(told) == ["bad", "gone"]
+    assert "1 mismatched" in told["bad"] and "127.0.0.1" in told["gone"]
+    assert [name for name in fleet if fleet[name].differences()] == ["bad", "gone"]
     assert fleet["bad"].settings() == settings
-    assert [name for name in fleet if run.stats[name]["failures"]] == ["bad"]
-    told = run.failures()[-1]
-    assert told["host"] == "bad" and "1 mismatched" in told["result"]["msg"]
-
-
-def test_a_host_that_can_not_be_reached_stops_no_other(make_migration: MakeMigration, tmp_path: Path) -> None:
-    good = make_migration()
-    gone = good.host(
-        ansible_connection="ssh", ansible_host="127.0.0.1", ansible_port=1, aof_migrate_artifacts_dir=str(tmp_path)
-    )
-
-    run = run_playbook(
-        "redisops.tair.migrate", {"gone": gone, "good": good.host()}, extra_vars={"aof_migrate_serial": 1}
-    )
-
-    assert run.returncode == 2, run.output
-    assert good.differences() == [] and run.stats["good"]["failures"] == 0
-    assert run.stats["gone"]["failures"] == 1 and "127.0.0.1" in run.failures()[-1]["result"]["msg"]
+    assert {name: stats["failures"] for name, stats in run.stats.items()} == {"bad": 1, "one": 0, "gone": 1, "two": 0}
+    custom = re.search(r"RUN: (\{.*\})", run.output)
+    assert custom is not None, run.output
+    outcomes = json.loads(custom[1])["redis_migrations"]
+    assert outcomes == {"bad": "failed", "one": "migrated", "gone": "failed", "two": "migrated"}
 
 
 def test_the_whitelist_is_open_until_the_last_host_is_done_and_closed_whatever_failed(
@@ -83,9 +65,9 @@ def test_the_whitelist_is_open_until_the_last_host_is_done_and_closed_whatever_f
         }
         hosts = {name: migration.host() for name, migration in fleet.items()}
 
-        migrate(fleet, check=True, env=CREDENTIALS)
+        migrate_fleet(fleet, check=True, env=CREDENTIALS)
         planned = endpoint.sent("ModifySecurityIps")
-        run = migrate(fleet, serial=1, env=CREDENTIALS)
+        run = migrate_fleet(fleet, serial=1, env=CREDENTIALS)
         modes = [sent["ModifyMode"] for sent in endpoint.sent("ModifySecurityIps")]
         closed = dict(endpoint.groups)
         endpoint.groups["redisops_tair"] = ["192.0.2.10"]  # as after a killed run
@@ -113,11 +95,11 @@ def test_the_retry_file_names_the_hosts_that_failed_and_no_other(
     }  # a source without functions: these outlive a flush
     retry = {"ANSIBLE_RETRY_FILES_ENABLED": "true", "ANSIBLE_RETRY_FILES_SAVE_PATH": str(tmp_path)}
 
-    migrate(fleet, env=retry)
+    migrate_fleet(fleet, env=retry)
     file = tmp_path / "migrate.retry"
     names = file.read_text().split()
     fleet["bad"].variables["aof_migrate_if_target_not_empty"] = "flush"
-    second = migrate(fleet, arguments=["--limit", f"@{file}"])
+    second = migrate_fleet(fleet, arguments=["--limit", f"@{file}"])
 
     assert names == ["bad"]
     assert second.returncode == 0, second.output
@@ -130,12 +112,10 @@ def test_when_asked_the_next_batch_is_not_begun_after_a_failure(
     asked = {"aof_migrate_max_fail_percentage": 0}
     fleet = {"bad": broken(**asked), "good": make_migration(**asked), "last": make_migration(**asked)}
 
-    run = migrate(fleet, serial=2)
+    run = migrate_fleet(fleet, serial=2)
 
-    assert run.returncode == 2
     assert fleet["good"].differences() == [] and run.stats["good"]["failures"] == 0
-    told = {failure["host"]: failure["result"]["msg"] for failure in run.failures()}  # the last one of each host
-    assert "Not begun, as hosts before this one have failed: bad." in told["last"]
+    assert "Not begun, as hosts before this one have failed: bad." in messages(run)["last"]
     last = fleet["last"]
     assert last.target.client().info("keyspace") == {} and not last.artifacts.joinpath("last").exists()
 
@@ -146,19 +126,10 @@ def test_failures_below_the_limit_do_not_stop_the_fleet(
     asked = {"aof_migrate_max_fail_percentage": 40}
     fleet = {"bad": broken(**asked), "good": make_migration(**asked), "last": make_migration(**asked)}
 
-    run = migrate(fleet, serial=2)
+    run = migrate_fleet(fleet, serial=2)
 
     assert run.returncode == 2
     assert fleet["good"].differences() == [] and fleet["last"].differences() == []
-
-
-def test_limit_leaves_the_other_hosts_alone(make_migration: MakeMigration) -> None:
-    fleet = {"one": make_migration(), "other": make_migration()}
-
-    run = migrate(fleet, arguments=["--limit", "one"])
-
-    assert run.returncode == 0, run.output
-    assert fleet["one"].differences() == [] and list(run.stats) == ["one"]
 
 
 def test_a_group_can_share_one_target(make_migration: MakeMigration, start_server: t.Callable[..., Server]) -> None:
@@ -172,7 +143,7 @@ def test_a_group_can_share_one_target(make_migration: MakeMigration, start_serve
             migration.source.client().set(f"{name}:{number}", number)
             migration.source.client(db=3).rpush(f"{name}:list", number)
 
-    run = migrate(fleet, arguments=["--forks", "3"])
+    run = migrate_fleet(fleet, arguments=["--forks", "3"])
 
     assert run.returncode == 0, run.output
     assert target.client().dbsize() == 300 and target.client(db=3).dbsize() == 3
@@ -184,7 +155,7 @@ def test_the_throttle_lets_one_host_wait_for_the_other(make_migration: MakeMigra
     runs = {}
     for throttle in (0, 1):
         fleet = {name: make_migration(keys=500, aof_migrate_throttle=throttle) for name in ("one", "two", "three")}
-        runs[throttle] = migrate(fleet, arguments=["--forks", "3"])
+        runs[throttle] = migrate_fleet(fleet, arguments=["--forks", "3"])
         assert runs[throttle].returncode == 0, runs[throttle].output
 
     for step in ("Copy the AOF over SSH", "Pipe the AOF into the target", "Compare source and target"):
@@ -199,34 +170,16 @@ def test_the_throttle_lets_one_host_wait_for_the_other(make_migration: MakeMigra
         assert spans[0] < spans[1] / 2, step
 
 
-def test_a_host_takes_few_tasks(make_migration: MakeMigration) -> None:
-    run = make_migration().run()
-
-    assert run.returncode == 0, run.output
-    done = [event["task"] for event in run.events if event["outcome"] != "skipped"]
-    assert len(done) <= MOST_TASKS, done
-
-
-def test_a_workflow_is_told_of_every_host(make_migration: MakeMigration, broken: t.Callable[..., Migration]) -> None:
-    fleet = {"bad": broken(), "good": make_migration()}
-
-    run = migrate(fleet, env={"ANSIBLE_SHOW_CUSTOM_STATS": "true"})
-
-    told = re.search(r"RUN: (\{.*\})", run.output)
-    assert told is not None, run.output
-    assert json.loads(told[1])["redis_migrations"] == {"bad": "failed", "good": "migrated"}
-
-
 def test_the_report_of_a_run_does_not_take_an_earlier_run_s_success_for_its_own(
     make_migration: MakeMigration, tmp_path: Path
 ) -> None:
     artifacts = {"aof_migrate_artifacts_dir": str(tmp_path / "all"), "aof_migrate_max_fail_percentage": 0}
     fleet = {"first": make_migration(**artifacts), "second": make_migration(**artifacts)}
 
-    assert migrate(fleet, serial=1).returncode == 0
+    assert migrate_fleet(fleet, serial=1).returncode == 0
     before = json.loads((tmp_path / "all" / "report.json").read_text())
     fleet["first"].target.client().set("somebody's", 1)
-    run = migrate(fleet, serial=1)  # which stops at the first
+    run = migrate_fleet(fleet, serial=1)  # which stops at the first
 
     after = json.loads((tmp_path / "all" / "report.json").read_text())
     assert run.returncode == 2

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import shutil
 import subprocess
@@ -17,10 +18,12 @@ from pathlib import Path
 
 from ansible_collections.redisops.tair.tests.support.wheels import UnavailableError
 
+_numbers = itertools.count(1)
+
 
 @contextmanager
 def unix_account(purpose: str, *, password: str = "", sudo: str = "") -> t.Iterator[str]:
-    """An account with a home and a shell, and its name: ``t-<purpose>-<process id>``. Gone afterwards.
+    """An account with a home and a shell, and its name: ``t-<purpose>-<process id>-<number>``. Gone afterwards.
 
     ``sudo``: what sudoers(5) says about it, such as ``(redis) NOPASSWD: ALL``; empty: sudo refuses it.
     Raises :class:`UnavailableError` without root, or without sudo where a rule is given.
@@ -29,7 +32,7 @@ def unix_account(purpose: str, *, password: str = "", sudo: str = "") -> t.Itera
         raise UnavailableError("only root can make accounts")
     if sudo and shutil.which("sudo") is None:
         raise UnavailableError("there is no sudo here: apt-get install sudo")
-    name = f"t-{purpose}-{os.getpid()}"
+    name = f"t-{purpose}-{os.getpid()}-{next(_numbers)}"
     rule = Path("/etc/sudoers.d") / name
     subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
     try:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,9 +94,29 @@ class Migration:
             jsonschema.validate(report, {**schema["$defs"][kind], "$defs": schema["$defs"]})
         return content
 
+    def require_reports_without_passwords(self) -> None:
+        """That the reports of the host and of the run are for their owner alone, who finds no password there either."""
+        run = [self.artifacts / f"report.{kind}" for kind in ("json", "html", "xml")]
+        for path in (self.directory / "report.json", *run):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+            for server in (self.source, self.target):
+                assert server.password and server.password not in path.read_text(), path
+
+
+def migrate_fleet(fleet: t.Mapping[str, Migration], *, serial: int = 5, **options: t.Any) -> PlaybookRun:
+    """Migrate several at once. ``options``: those of ``run_playbook``."""
+    hosts = {name: migration.host() for name, migration in fleet.items()}
+    return run_playbook("redisops.tair.migrate", hosts, extra_vars={"aof_migrate_serial": serial}, **options)
+
 
 def message(run: PlaybookRun) -> str:
     """How a failed run ended: what the last failed task says."""
     assert run.returncode == 2, run.output
     text: str = run.failures()[-1]["result"]["msg"]
     return text
+
+
+def messages(run: PlaybookRun) -> dict[str, str]:
+    """The same of a fleet, by host: what the last failed task of each says."""
+    assert run.returncode == 2, run.output
+    return {failure["host"]: failure["result"]["msg"] for failure in run.failures()}
