@@ -16,7 +16,6 @@ import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
 from ansible_collections.redisops.tair.tests.support.migration import Migration, message, migrate_fleet
 from ansible_collections.redisops.tair.tests.support.paths import CHECKOUT
 from ansible_collections.redisops.tair.tests.support.processes import descendants
@@ -32,40 +31,34 @@ NEWEST = {"redis": "redis-8.2.3", "valkey": "valkey-9.1.2"}
 # ------------------------------------------------------------------------------------------------- a whole migration
 
 
-def test_a_migration_arrives_equal_and_a_second_one_changes_nothing(make_migration: MakeMigration) -> None:
-    """A host of every kind of server in one run."""
+def test_a_migration_arrives_equal_and_a_second_one_changes_nothing(
+    make_migration: MakeMigration, start_server: t.Callable[..., Server]
+) -> None:
+    """In one run a host of every kind of server, one without any key, and one with passwords that Ansible would mask.
+
+    It masks them wherever they stand in what a module returns, here in paths and versions.
+    """
     fleet = {build.name: make_migration(build.name, NEWEST[build.flavor], keys=3000) for build in BUILDS}
+    fleet["empty"] = make_migration(keys=0)
+    source, target = start_server("redis-7.0.15", password="redis"), start_server("redis-8.2.3", password="8")
+    fleet["masked"] = Migration(source, target, fleet["empty"].artifacts)
+    source.client().mset({f"key:{number}": number for number in range(100)})
+    assert "redis" in str(source.aof_path())
     settings = {name: migration.settings() for name, migration in fleet.items()}
 
-    first, second = migrate_fleet(fleet), migrate_fleet(fleet)
+    first, second = migrate_fleet(fleet, serial=len(fleet)), migrate_fleet(fleet, serial=len(fleet))
 
     assert [run.returncode for run in (first, second)] == [0, 0], first.output + second.output
     for name, migration in fleet.items():
-        assert migration.differences() == []
-        assert migration.settings() == {**settings[name], "appendonly": "no"}
-        assert not (migration.artifacts / name / "journal.json").exists()
-        assert not (migration.artifacts / name / "aof").exists()
-        replies = first.result("Pipe the AOF into the target", name)["replies"]
-        told = first.result("Tell how it went", name)["msg"]
-        assert f"errors: 0, replies: {replies};" in told and replies >= 3000
-        assert second.stats[name]["changed"] == 0
+        assert migration.differences() == [], name
+        assert migration.settings() == {**settings[name], "appendonly": "no"}, name
+        assert [path.name for path in (migration.artifacts / name).iterdir()] == ["report.json"], "no journal, no copy"
+        assert second.stats[name]["changed"] == 0, name
         assert "already holds the data" in second.result("Tell how it went", name)["msg"]
-
-
-def test_passwords_that_are_words_of_paths_and_versions_are_no_obstacle(
-    start_server: t.Callable[..., Server], tmp_path: Path
-) -> None:
-    """Ansible masks them wherever they stand in what a module returns."""
-    source, target = start_server("redis-7.0.15", password="redis"), start_server("redis-8.2.3", password="8")
-    source.client().mset({f"key:{number}": number for number in range(100)})
-    migration = Migration(source, target, tmp_path / "artifacts")
-    assert "redis" in str(source.aof_path())
-
-    run = migration.run()
-
-    assert run.returncode == 0, run.output
-    assert migration.differences() == []
-    assert migration.run().stats[migration.HOST]["changed"] == 0
+    assert not fleet["empty"].source.aof_path().exists()
+    replies = {build.name: first.result("Pipe the AOF into the target", build.name)["replies"] for build in BUILDS}
+    for name, number in replies.items():
+        assert f"errors: 0, replies: {number};" in first.result("Tell how it went", name)["msg"] and number >= 3000
 
 
 def test_appendonly_is_left_as_asked(make_migration: MakeMigration) -> None:
@@ -93,16 +86,6 @@ def test_appendonly_is_left_as_asked(make_migration: MakeMigration) -> None:
     assert {name: migration.settings() for name, migration in fleet.items()} == {name: left[name] for name in fleet}
     assert [stats["changed"] for stats in second.stats.values()] == [0, 0, 0, 0]
     assert "not compared" in first.result("Tell how it went", "not-compared")["msg"]
-
-
-def test_an_empty_source_is_migrated_without_ado(make_migration: MakeMigration) -> None:
-    migration = make_migration(keys=0)
-
-    run = migration.run()
-
-    assert run.returncode == 0, run.output
-    assert migration.settings()["appendonly"] == "no" and not migration.source.aof_path().exists()
-    assert migration.run().stats[migration.HOST]["changed"] == 0
 
 
 def test_what_a_host_has_of_its_own_is_no_obstacle(make_migration: MakeMigration, tmp_path: Path) -> None:
@@ -187,23 +170,22 @@ def test_a_difference_after_the_import_fails_and_puts_the_source_back(make_migra
 # --------------------------------------------------------------------------------------------- check mode, tags, files
 
 
-@pytest.mark.parametrize("build", ["redis-6.2.14", "redis-8.2.3"])
-def test_check_mode_prints_the_plan_and_changes_nothing(build: str, make_migration: MakeMigration) -> None:
-    migration = make_migration(build)
-    settings = migration.settings()
+def test_check_mode_prints_the_plan_and_changes_nothing(make_migration: MakeMigration) -> None:
+    fleet = {build: make_migration(build) for build in ("redis-6.2.14", "redis-8.2.3")}
+    settings = {name: migration.settings() for name, migration in fleet.items()}
 
-    run = migration.run(check=True)
+    run = migrate_fleet(fleet, check=True)
 
     assert run.returncode == 0, run.output
-    plan = run.result("Tell how it went")["msg"]
-    assert "would set aof-use-rdb-preamble from yes to no" in plan and "appendonly from no to yes" in plan
-    assert migration.settings() == settings
-    assert migration.target.client().info("keyspace") == {}
-    assert [file.name for file in migration.artifacts.rglob("*")] == [
-        "plan.json"
-    ]  # what was asked for, on the control node
-    assert not migration.source.aof_path().exists()
-    assert run.stats[migration.HOST]["changed"] > 0
+    for name, migration in fleet.items():
+        plan = run.result("Tell how it went", name)["msg"]
+        assert "would set aof-use-rdb-preamble from yes to no" in plan and "appendonly from no to yes" in plan
+        assert migration.settings() == settings[name]
+        assert migration.target.client().info("keyspace") == {}
+        assert not migration.source.aof_path().exists()
+        assert run.stats[name]["changed"] > 0
+        files = [file.name for file in migration.artifacts.rglob("*")]
+        assert files == ["plan.json"], "what was asked for, on the control node"
 
 
 def test_the_playbooks_work_as_files_too(make_migration: MakeMigration) -> None:

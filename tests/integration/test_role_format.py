@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import typing as t
 
-import pytest
-from ansible_collections.redisops.tair.tests.support.migration import Migration, message
+from ansible_collections.redisops.tair.tests.support.migration import Migration, message, migrate_fleet
 
 MakeMigration = t.Callable[..., Migration]
 
 
-@pytest.mark.parametrize("build", ["redis-6.2.14", "valkey-8.1.8"])
-def test_an_rdb_is_written_where_it_is_asked_for(build: str, make_migration: MakeMigration) -> None:
-    migration = make_migration(build, "redis-7.0.15", aof_migrate_format="hybrid")
-    before = migration.settings()
+def test_an_rdb_is_written_where_it_is_asked_for(make_migration: MakeMigration) -> None:
+    builds = ("redis-6.2.14", "valkey-8.1.8")
+    fleet = {build: make_migration(build, "redis-7.0.15", aof_migrate_format="hybrid") for build in builds}
+    before = {name: migration.settings() for name, migration in fleet.items()}
 
-    run = migration.run()
+    run = migrate_fleet(fleet)
 
     assert run.returncode == 0, run.output
-    assert migration.differences() == []
-    assert migration.report["rewrite"]["format"] == "hybrid"
-    assert "because aof_migrate_format is hybrid" in run.output
-    assert migration.settings() == {**before, "appendonly": "no"}
+    assert run.output.count("because aof_migrate_format is hybrid") == len(fleet)
+    for name, migration in fleet.items():
+        assert migration.differences() == [], name
+        assert run.result("Wait for the new base file", name)["format"] == "hybrid"
+        assert migration.settings() == {**before[name], "appendonly": "no"}
 
 
 def test_keys_that_no_command_builds_go_to_a_target_that_has_their_module(make_migration: MakeMigration) -> None:
