@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ansible_collections.redisops.tair.tests.support.migration import Migration, message, migrate_fleet
-from ansible_collections.redisops.tair.tests.support.paths import CHECKOUT
 from ansible_collections.redisops.tair.tests.support.processes import descendants
 from ansible_collections.redisops.tair.tests.support.servers import BUILDS, Server
 from ansible_collections.redisops.tair.tests.support.waiting import wait_until
@@ -186,15 +185,6 @@ def test_check_mode_prints_the_plan_and_changes_nothing(make_migration: MakeMigr
         assert run.stats[name]["changed"] > 0
         files = [file.name for file in migration.artifacts.rglob("*")]
         assert files == ["plan.json"], "what was asked for, on the control node"
-
-
-def test_the_playbooks_work_as_files_too(make_migration: MakeMigration) -> None:
-    migration = make_migration()
-
-    for name in ("preflight", "migrate", "verify", "rollback"):
-        run = migration.run(CHECKOUT / "playbooks" / f"{name}.yml")
-        assert run.returncode == 0, run.output
-    assert migration.differences() == []
 
 
 def test_no_password_is_printed_however_much_is_printed(make_migration: MakeMigration) -> None:

@@ -19,6 +19,7 @@ from ansible_collections.redisops.tair.tests.integration.conftest import SOURCE_
 from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun
 from ansible_collections.redisops.tair.tests.support.dataset import fill
 from ansible_collections.redisops.tair.tests.support.migration import Migration, message
+from ansible_collections.redisops.tair.tests.support.paths import CHECKOUT
 from ansible_collections.redisops.tair.tests.support.servers import Server, build
 
 #: A host with the default settings takes so many tasks, validation of the arguments included.
@@ -159,3 +160,11 @@ def test_the_tag_report_tells_the_last_runs_line_again(
     run = migrated.run(arguments=["--tags", "report"])
 
     assert run.result("Tell how it went")["msg"] == first[1].result("Tell how it went")["msg"]
+
+
+@pytest.mark.parametrize("name", ["preflight", "migrate", "verify", "rollback"])
+def test_the_playbooks_work_as_files_too(name: str, migrated: Migration) -> None:
+    run = migrated.run(CHECKOUT / "playbooks" / f"{name}.yml")
+
+    assert run.returncode == 0, run.output
+    assert run.stats[Migration.HOST]["changed"] == 0

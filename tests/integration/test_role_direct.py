@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ansible_collections.redisops.tair.tests.support.accounts import python_without_redis
+from ansible_collections.redisops.tair.tests.support.accounts import python_for_accounts, python_without_redis
 from ansible_collections.redisops.tair.tests.support.dataset import fill
 from ansible_collections.redisops.tair.tests.support.migration import Migration, message, migrate_fleet
 from ansible_collections.redisops.tair.tests.support.processes import descendants
@@ -33,16 +33,18 @@ def direct(
     make_account: t.Callable[..., str],
     tmp_path: Path,
 ) -> t.Callable[..., tuple[Migration, Sshd]]:
-    """A source whose files only its own account may read, on a host with sudo and a Python without redis."""
+    """A source whose files only its own account may read, on a host with sudo; ``python`` makes its Python."""
 
-    def make(build: str, *, keys: int) -> tuple[Migration, Sshd]:
+    def make(
+        build: str, *, keys: int, python: t.Callable[[Path], Path] = python_for_accounts
+    ) -> tuple[Migration, Sshd]:
         source = start_server(build, unix_user=make_account("redis"), password=SOURCE_PASSWORD)
         target = start_server("redis-8.2.3", password=TARGET_PASSWORD)
         fill(source.host, source.port, keys=keys, password=source.password)
         sshd = start_sshd(user=make_account("deploy", sudo="(ALL) NOPASSWD: ALL"))
         variables = {
             **sshd.inventory_vars(),
-            "ansible_python_interpreter": str(python_without_redis(sshd.directory / "python")),
+            "ansible_python_interpreter": str(python(sshd.directory / "python")),
             "ansible_remote_tmp": "~/.ansible/tmp",
             "aof_migrate_become": True,
             "aof_migrate_transfer": "direct",
@@ -53,7 +55,11 @@ def direct(
 
 
 def test_the_source_host_imports_straight_into_the_target(direct: t.Callable[..., tuple[Migration, Sshd]]) -> None:
-    hosts = {build: direct(build, keys=3000) for build in ("redis-6.2.14", "redis-7.0.15")}
+    """One of the hosts has no redis library."""
+    hosts = {
+        "redis-6.2.14": direct("redis-6.2.14", keys=3000, python=python_without_redis),
+        "redis-7.0.15": direct("redis-7.0.15", keys=3000),
+    }
     fleet = {name: migration for name, (migration, _sshd) in hosts.items()}
     settings = {name: migration.settings() for name, migration in fleet.items()}
 

@@ -12,6 +12,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.redisops.tair.tests.integration.conftest import TARGET_PASSWORD
 from ansible_collections.redisops.tair.tests.support.ansible_cli import run_playbook
 from ansible_collections.redisops.tair.tests.support.migration import Migration, messages, migrate_fleet
 from ansible_collections.redisops.tair.tests.support.servers import Server
@@ -36,8 +37,11 @@ def broken(make_migration: MakeMigration) -> t.Callable[..., Migration]:
 def test_hosts_that_fail_or_can_not_be_reached_stop_no_other_and_a_workflow_is_told_of_each(
     make_migration: MakeMigration, broken: t.Callable[..., Migration]
 ) -> None:
+    """Half of them fail, which is below what is asked for."""
     gone = make_migration(ansible_connection="ssh", ansible_host="127.0.0.1", ansible_port=1)
     fleet = {"bad": broken(), "one": make_migration(), "gone": gone, "two": make_migration()}
+    for migration in fleet.values():
+        migration.variables["aof_migrate_max_fail_percentage"] = 50
     settings = fleet["bad"].settings()
 
     run = migrate_fleet(fleet, serial=1, env={"ANSIBLE_SHOW_CUSTOM_STATS": "true"})
@@ -120,54 +124,33 @@ def test_when_asked_the_next_batch_is_not_begun_after_a_failure(
     assert last.target.client().info("keyspace") == {} and not last.artifacts.joinpath("last").exists()
 
 
-def test_failures_below_the_limit_do_not_stop_the_fleet(
-    make_migration: MakeMigration, broken: t.Callable[..., Migration]
+def test_the_throttle_lets_one_host_wait_for_the_other_as_a_group_with_one_target_needs_it(
+    make_migration: MakeMigration, start_server: t.Callable[..., Server]
 ) -> None:
-    asked = {"aof_migrate_max_fail_percentage": 40}
-    fleet = {"bad": broken(**asked), "good": make_migration(**asked), "last": make_migration(**asked)}
-
-    run = migrate_fleet(fleet, serial=2)
-
-    assert run.returncode == 2
-    assert fleet["good"].differences() == [] and fleet["last"].differences() == []
-
-
-def test_a_group_can_share_one_target(make_migration: MakeMigration, start_server: t.Callable[..., Server]) -> None:
-    """Each source brings keys of its own; the throttle keeps two imports from running into one target at once."""
-    target = start_server("redis-8.2.3", password="s3cret-of-the-target")
-    fleet = {name: make_migration(keys=0) for name in ("one", "two", "three")}
-    for name, migration in fleet.items():
-        migration.target = target
+    """Ansible tells when a task begins; how late it hears of the end is its own affair."""
+    names = ("one", "two", "three")
+    alone = {name: make_migration(keys=500) for name in names}
+    shared = start_server("redis-8.2.3", password=TARGET_PASSWORD)
+    group = {name: make_migration(keys=0) for name in names}
+    for name, migration in group.items():
+        migration.target = shared
         migration.variables = {"aof_migrate_if_target_not_empty": "append", "aof_migrate_throttle": 1}
         for number in range(100):
             migration.source.client().set(f"{name}:{number}", number)
             migration.source.client(db=3).rpush(f"{name}:list", number)
 
-    run = migrate_fleet(fleet, arguments=["--forks", "3"])
+    runs = [migrate_fleet(fleet, arguments=["--forks", "3"]) for fleet in (alone, group)]
 
-    assert run.returncode == 0, run.output
-    assert target.client().dbsize() == 300 and target.client(db=3).dbsize() == 3
-    assert target.client(db=3).lrange("two:list", 0, -1) == [str(number).encode() for number in range(100)]
-
-
-def test_the_throttle_lets_one_host_wait_for_the_other(make_migration: MakeMigration) -> None:
-    """Ansible tells when a task begins; how late it hears of the end is its own affair."""
-    runs = {}
-    for throttle in (0, 1):
-        fleet = {name: make_migration(keys=500, aof_migrate_throttle=throttle) for name in ("one", "two", "three")}
-        runs[throttle] = migrate_fleet(fleet, arguments=["--forks", "3"])
-        assert runs[throttle].returncode == 0, runs[throttle].output
-
+    assert [run.returncode for run in runs] == [0, 0], runs[0].output + runs[1].output
+    assert shared.client().dbsize() == 300 and shared.client(db=3).dbsize() == 3
+    assert shared.client(db=3).lrange("two:list", 0, -1) == [str(number).encode() for number in range(100)]
     for step in ("Copy the AOF over SSH", "Pipe the AOF into the target", "Compare source and target"):
-        spans = {}
-        for throttle, run in runs.items():
-            events = [event for event in run.events if event["task"].endswith(step)]
-            starts = sorted(event["start"] for event in events)
-            assert len(starts) == 3
-            spans[throttle] = starts[-1] - starts[0]
-            if throttle:
-                assert spans[throttle] >= sum(sorted(event["result"]["elapsed"] for event in events)[:2])
-        assert spans[0] < spans[1] / 2, step
+        events = [[event for event in run.events if event["task"].endswith(step)] for run in runs]
+        starts = [sorted(event["start"] for event in of_run) for of_run in events]
+        assert [len(of_run) for of_run in starts] == [3, 3]
+        at_once, in_turn = (of_run[-1] - of_run[0] for of_run in starts)
+        assert in_turn >= sum(sorted(event["result"]["elapsed"] for event in events[1])[:2])
+        assert at_once < in_turn / 2, step
 
 
 def test_the_report_of_a_run_does_not_take_an_earlier_run_s_success_for_its_own(
