@@ -24,7 +24,7 @@ def test_an_rdb_is_written_where_it_is_asked_for(make_migration: MakeMigration) 
     assert run.output.count("because aof_migrate_format is hybrid") == len(fleet)
     for name, migration in fleet.items():
         assert migration.differences() == [], name
-        assert run.result("Wait for the new base file", name)["format"] == "hybrid"
+        assert migration.report["rewrite"]["format"] == "hybrid"
         assert migration.settings() == {**before[name], "appendonly": "no"}
 
 

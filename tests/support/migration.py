@@ -26,13 +26,15 @@ SETTINGS = ("appendonly", "auto-aof-rewrite-percentage", "aof-use-rdb-preamble")
 class Migration:
     """``run()`` migrates; what it left behind is in ``report``, ``journal`` and ``copy``."""
 
+    HOST = "source"
+
     source: Server
     target: Server
     artifacts: Path
     variables: Vars = field(default_factory=dict)
     """For every run: role variables, or another connection to the host."""
-
-    HOST = "source"
+    name: str = HOST
+    """Of the host in the inventory."""
 
     def host(self, **variables: t.Any) -> Vars:
         """The inventory host: this machine, unless ``variables`` say how to reach it."""
@@ -54,7 +56,7 @@ class Migration:
         known = {"check", "arguments", "env", "timeout", "extra_vars"}
         given = {name: value for name, value in options.items() if name in known}
         variables = {name: value for name, value in options.items() if name not in known}
-        return run_playbook(playbook, {self.HOST: self.host(**variables)}, **given)
+        return run_playbook(playbook, {self.name: self.host(**variables)}, **given)
 
     def settings(self) -> dict[str, str]:
         """What the role changes on the source, as it is now."""
@@ -75,7 +77,7 @@ class Migration:
 
     @property
     def directory(self) -> Path:
-        return self.artifacts / self.HOST
+        return self.artifacts / self.name
 
     @property
     def journal(self) -> Path:
@@ -104,7 +106,9 @@ class Migration:
 
 
 def migrate_fleet(fleet: t.Mapping[str, Migration], *, serial: int = 5, **options: t.Any) -> PlaybookRun:
-    """Migrate several at once. ``options``: those of ``run_playbook``."""
+    """Migrate several at once; each gets the name it has in ``fleet``. ``options``: those of ``run_playbook``."""
+    for name, migration in fleet.items():
+        migration.name = name
     hosts = {name: migration.host() for name, migration in fleet.items()}
     return run_playbook("redisops.tair.migrate", hosts, extra_vars={"aof_migrate_serial": serial}, **options)
 
