@@ -131,9 +131,7 @@ def connect(
         "single_connection_client": True,
         "redis_connect_func": _greet,
     }
-    if LooseVersion(redis.__version__) >= LooseVersion("5.0.0"):
-        options["protocol"] = 2
-    options.update(_nameless())
+    options.update(_dialect())
     if endpoint.unix_socket:
         options["unix_socket_path"] = endpoint.unix_socket
     else:
@@ -171,12 +169,16 @@ def _greet(connection: t.Any) -> None:
         connection.read_response()
 
 
-def _nameless() -> dict[str, None]:
-    """Options by which redis-py does not introduce itself: there are proxies that hang up on CLIENT SETINFO."""
+def _dialect() -> dict[str, t.Any]:
+    """Options that redis-py has by version: to speak RESP2, and not to introduce itself, as there are proxies that hang up on that.
+
+    Its version would not tell: a copy without its metadata calls itself 99.99.99.
+    """
     known = inspect.signature(redis.Redis.__init__).parameters
-    if "driver_info" in known:
-        return {"driver_info": None}
-    return {name: None for name in ("lib_name", "lib_version") if name in known}
+    wanted = {"protocol": 2, "driver_info": None}
+    if "driver_info" not in known:
+        wanted.update(lib_name=None, lib_version=None)
+    return {name: value for name, value in wanted.items() if name in known}
 
 
 def connected_socket(client: redis.Redis) -> socket.socket:
