@@ -18,12 +18,15 @@ import pytest
 import redis
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
-from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError, TargetStateError
+from ansible_collections.redisops.tair.plugins.module_utils._errors import (
+    ImportFailedError,
+    TargetStateError,
+)
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import import_aof
 from ansible_collections.redisops.tair.plugins.module_utils._import.options import Options
 from ansible_collections.redisops.tair.plugins.module_utils._import.outcome import Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._import.selection import Selection
-from ansible_collections.redisops.tair.plugins.module_utils._keys import DatabaseMap, key_slot
+from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY, DatabaseMap, key_slot
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 from ansible_collections.redisops.tair.tests.support import dataset, snapshot
@@ -204,6 +207,30 @@ def test_connections_cut_anywhere_lose_nothing(workers: int, source: Source, sta
 
     assert_equal(source, nodes)
     assert cuts.done > 4 and outcome.reconnects > 2
+
+
+def test_an_import_killed_amid_the_removal_of_its_checkpoint_has_nothing_done_twice(
+    start_cluster: StartCluster, tmp_path: Path
+) -> None:
+    nodes, aof, lists = start_cluster("redis-7.0.15"), tmp_path / "appendonly.aof", range(40)
+    aof.write_bytes(b"".join(encode([b"RPUSH", b"list:%d" % number, b"element"]) for number in lists))
+    client = redis.RedisCluster(host=nodes[0].host, port=nodes[0].port)
+    import_into(nodes, aof, keep_checkpoint=True)
+    before = input_bytes(nodes)
+    import_into(nodes, aof)
+    removal, killed = input_bytes(nodes) - before, 0
+
+    for percent in range(3, 100, 8):
+        empty(nodes)
+        import_into(nodes, aof, keep_checkpoint=True)
+        process = ModuleProcess("aof_import")
+        process.start({"path": str(aof), "login_host": nodes[0].host, "login_port": nodes[0].port})
+        with AtPlaces(nodes, [removal * percent // 100], process.kill):
+            killed += process.result() is None
+        if client.exists(CHECKPOINT_KEY):
+            import_into(nodes, aof)
+        assert [client.llen(f"list:{number}") for number in lists] == [1] * len(lists), percent
+    assert killed > 6
 
 
 class Resharding(threading.Thread):

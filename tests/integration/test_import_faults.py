@@ -9,6 +9,7 @@ The data is such that any command lost or run twice shows: lists and counters, i
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -19,9 +20,12 @@ from pathlib import Path
 import pytest
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import import_aof
 from ansible_collections.redisops.tair.plugins.module_utils._import.options import Options
+from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 from ansible_collections.redisops.tair.tests.support import dataset, snapshot
 from ansible_collections.redisops.tair.tests.support.module_process import ModuleProcess
 from ansible_collections.redisops.tair.tests.support.proxy import Proxy
@@ -204,3 +208,28 @@ def test_an_import_lives_through_restarts_of_the_target(source: Source, target: 
             result = process.result()
         assert result is not None and result.get("reconnects", 0) >= 1, result
         assert_equal(source, target)
+
+
+def test_a_connection_cut_amid_the_removal_of_the_checkpoint_leaves_none_that_is_older(
+    target: Server, tmp_path: Path
+) -> None:
+    """A record stands in every database that was written to; it is that of database 0 that tells of the end."""
+    aof = tmp_path / "appendonly.aof"
+    pushes = [[encode([b"SELECT", b"%d" % db]), encode([b"RPUSH", b"list", b"element"])] for db in (3, 2, 1, 0)]
+    aof.write_bytes(b"".join(command for push in pushes for command in push))
+    small = Source(aof, 0, aof.stat().st_size, {}, 1)
+    endings = []
+    for keep in (True, False):
+        import_here(small, target.port, batch_bytes=1, keep_checkpoint=True)
+        with Proxy(target.port) as proxy:
+            import_here(small, proxy.port, keep_checkpoint=keep)
+            endings.append(proxy.sent)
+
+    for place in range(endings[0], endings[1], 20):
+        target.client().flushall()
+        import_here(small, target.port, batch_bytes=1, keep_checkpoint=True)
+        with Proxy(target.port, fault_at=place) as proxy, contextlib.suppress(ConnectError):
+            import_here(small, proxy.port)
+        if any(target.client(db=db).exists(CHECKPOINT_KEY) for db in range(4)):
+            import_here(small, target.port)
+        assert [target.client(db=db).llen("list") for db in range(4)] == [1, 1, 1, 1], place

@@ -22,9 +22,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPO
 from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 
-if t.TYPE_CHECKING:
-    import redis
-
 _VERSION = 2
 
 
@@ -61,8 +58,12 @@ class Checkpoint:
 
     def command_for(self, key: bytes) -> bytes:
         """The command that writes it to a certain key."""
+        return encode(self.words_for(key))
+
+    def words_for(self, key: bytes) -> tuple[bytes, ...]:
+        """The same, word by word."""
         value = json.dumps({"v": _VERSION, **asdict(self)}, separators=(",", ":"))
-        return encode((b"HSET", key, self.id.encode(), value.encode()))
+        return b"HSET", key, self.id.encode(), value.encode()
 
     @classmethod
     def parse(cls, value: bytes | str | None) -> Checkpoint | None:
@@ -84,28 +85,38 @@ class Checkpoint:
 
 
 def read_checkpoints(wire: Wire, databases: t.Iterable[int]) -> dict[str, Checkpoint]:
-    """The imports under way in a target: the furthest checkpoint of each.
+    """The imports under way in a target: the furthest checkpoint of each."""
+    found: dict[str, Checkpoint] = {}
+    for _database, checkpoint in _records(wire, databases):
+        known = found.get(checkpoint.id)
+        if known is None or _order(known) < _order(checkpoint):
+            found[checkpoint.id] = checkpoint
+    return found
+
+
+def remove_checkpoint(wire: Wire, databases: t.Iterable[int], name: str) -> None:
+    """Forget one import. The furthest record goes last: an older one that is left, as all ends here, would not be all that is done."""
+    ours = [(database, checkpoint) for database, checkpoint in _records(wire, databases) if checkpoint.id == name]
+    for database, _checkpoint in sorted(ours, key=lambda record: _order(record[1])):
+        wire.select(database)
+        wire.call(b"HDEL", CHECKPOINT_KEY, name.encode())
+
+
+def _records(wire: Wire, databases: t.Iterable[int]) -> t.Iterator[tuple[int, Checkpoint]]:
+    """All that there are, each with its database.
 
     Read in transactions: what splits reads from writes gives these to the primary, and replicas may be behind.
     """
-    found: dict[str, Checkpoint] = {}
     for database in databases:
         wire.select(database)
         *_queued, executed = wire.exchange([(b"MULTI",), (b"HGETALL", CHECKPOINT_KEY), (b"EXEC",)])
         (fields,) = wire.checked(executed, b"EXEC")
         for value in wire.checked(fields, b"HGETALL")[1::2]:
             checkpoint = Checkpoint.parse(value)
-            if checkpoint is None:
-                continue
-            known = found.get(checkpoint.id)
-            if known is None or known.position < checkpoint.position:
-                found[checkpoint.id] = checkpoint
-    return found
+            if checkpoint is not None:
+                yield database, checkpoint
 
 
-def remove_checkpoint(client: redis.Redis, databases: t.Iterable[int], name: str) -> None:
-    """Forget one import. Leaves database 0 selected."""
-    for database in databases:
-        client.select(database)
-        client.hdel(CHECKPOINT_KEY, name)
-    client.select(0)
+def _order(checkpoint: Checkpoint) -> tuple[int, int]:
+    """Of two records of an import the later one is greater."""
+    return checkpoint.position, checkpoint.zone

@@ -108,7 +108,7 @@ class Cluster:
                 checkpoint = Checkpoint.parse(value)
                 if checkpoint is not None:
                     known = found.get(checkpoint.id)
-                    if known is None or known.covered < checkpoint.covered:
+                    if known is None or _order(known) < _order(checkpoint):
                         found[checkpoint.id] = checkpoint
         return {name: self._certain(checkpoint) for name, checkpoint in found.items()}
 
@@ -166,7 +166,15 @@ class Cluster:
             self._wire.each(b"FUNCTION", b"FLUSH")
 
     def forget(self, name: str) -> None:
+        """Should all end amid it, what is left must not look like what a master has lost: the records first become such as
+        have no copies. A target that is full refuses that; there it is done without.
+        """
         field = name.encode()
+        done = self.checkpoints().get(name)
+        if done is not None:
+            tags, alone = slot_tags(), replace(done, slots=())
+            keys = [CHECKPOINT_KEY, *(checkpoint_key_of(tags[slot]) for slot in done.slots)]
+            self._wire.exchange([Question(key_slot(key), alone.words_for(key)) for key in keys])
         self._asked(range(SLOTS), lambda key: (b"HDEL", key, field, position_field(field)))
         self._wire.exchange([Question(key_slot(CHECKPOINT_KEY), (b"HDEL", CHECKPOINT_KEY, field))])
 
@@ -223,3 +231,8 @@ class Cluster:
 
     def send_in_order(self, session: Session, link: ClusterPipe, part: Part, frames: t.Iterable[Frame]) -> None:
         send_by_slot(session, link, part, frames, self.applied)
+
+
+def _order(checkpoint: Checkpoint) -> tuple[int, bool]:
+    """Of two records of an import the later one is greater; the last that are written have no copies."""
+    return checkpoint.covered, not checkpoint.slots

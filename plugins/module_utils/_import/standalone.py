@@ -106,8 +106,8 @@ class Standalone:
 
     def forget(self, name: str) -> None:
         keyspace = self.facts()[0].keyspace
-        with speaking_to(self.endpoint, "removing the checkpoint"):
-            remove_checkpoint(self._client, keyspace, name)
+        with contextlib.closing(Wire(self.endpoint, timeout=self._timeout)) as wire:
+            remove_checkpoint(wire, keyspace, name)
 
     @contextlib.contextmanager
     def link(self, session: Session) -> t.Iterator[Pipe[Request]]:
