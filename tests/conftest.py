@@ -29,8 +29,8 @@ def _make_collection_importable() -> None:
 _make_collection_importable()
 
 from ansible_collections.redisops.tair.tests.support.accounts import unix_account
-from ansible_collections.redisops.tair.tests.support.ansible_cli import run_module as _run_module
 from ansible_collections.redisops.tair.tests.support.ansible_cli import run_playbook as _run_playbook
+from ansible_collections.redisops.tair.tests.support.module_process import run_module as _run_module
 from ansible_collections.redisops.tair.tests.support.servers import BUILDS, Build, Server
 from ansible_collections.redisops.tair.tests.support.servers import build as build_named
 from ansible_collections.redisops.tair.tests.support.sshd import Sshd
@@ -100,7 +100,7 @@ def make_account() -> t.Iterator[t.Callable[..., str]]:
 
 @pytest.fixture
 def run_module() -> t.Callable[..., dict[str, t.Any]]:
-    """``run_module("redis_config", {...}, check=True)``: see ``support/ansible_cli.py``."""
+    """``run_module("redis_config", {...}, check=True)``: see ``support/module_process.py``."""
     return _run_module
 
 

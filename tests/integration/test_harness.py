@@ -6,14 +6,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.redisops.tair.tests.support import snapshot
 from ansible_collections.redisops.tair.tests.support.corpus import CorpusSet, corpus
 from ansible_collections.redisops.tair.tests.support.dataset import fill
+from ansible_collections.redisops.tair.tests.support.module_process import ModuleProcess
+from ansible_collections.redisops.tair.tests.support.paths import link_collection
+from ansible_collections.redisops.tair.tests.support.processes import descendants, process_state
 from ansible_collections.redisops.tair.tests.support.servers import BUILDS, Build, Server
+from ansible_collections.redisops.tair.tests.support.waiting import wait_until
 
 StartServer = t.Callable[..., Server]
 
@@ -82,3 +89,51 @@ def test_sample_data_has_every_type_and_as_many_keys_as_asked_for(any_build: Bui
     assert bool(data["functions"]) == (any_build.layout == "multi")
     has_field_ttls = any("field_ttls" in entry for keys in data["dbs"].values() for entry in keys.values())
     assert has_field_ttls == (any_build.name in ("redis-8.2.3", "valkey-9.1.2"))
+
+
+def test_a_module_runs_in_a_process_of_its_own_that_ends_when_it_takes_too_long(start_server: StartServer) -> None:
+    server = start_server("redis-7.0.15")
+    arguments = {"login_host": server.host, "login_port": server.port, "settings": {"maxmemory": "1gb"}}
+    hanging, working = ModuleProcess("redis_config", timeout=1), ModuleProcess("redis_config")
+
+    os.kill(server.pid, signal.SIGSTOP)
+    hanging.start(arguments)
+    working.start(arguments)
+    assert process_state(hanging.pid) and process_state(working.pid) and hanging.pid != working.pid != os.getpid()
+    assert hanging.result() is None
+    wait_until(lambda: process_state(hanging.pid) is None)
+    os.kill(server.pid, signal.SIGCONT)
+
+    result = working.result()
+    assert result is not None and result["changed"] is True
+    assert server.client().config_get("maxmemory") == {"maxmemory": str(1 << 30)}
+
+
+def test_a_module_has_the_environment_that_it_is_given_python_s_own_too(
+    run_module: t.Callable[..., dict[str, t.Any]], start_server: StartServer, tmp_path: Path
+) -> None:
+    server = start_server("redis-7.0.15", password="of the environment")
+    arguments = {"login_host": server.host, "login_port": server.port, "settings": {}}
+    (tmp_path / "redis.py").write_text("raise ImportError('not here')\n")
+    given = {"REDISOPS_LOGIN_PASSWORD": "of the environment"}
+
+    assert not run_module("redis_config", arguments, env=given)["failed"]
+    assert "wants a password" in run_module("redis_config", arguments)["msg"]
+    path = f"{tmp_path}:{link_collection()}"
+    assert "(redis)" in run_module("redis_config", arguments, env={**given, "PYTHONPATH": path})["msg"]
+
+
+def test_modules_run_after_something_has_killed_the_process_that_they_come_from(
+    run_module: t.Callable[..., dict[str, t.Any]],
+) -> None:
+    arguments = {"login_host": "127.0.0.1", "login_port": 1, "settings": {}}
+    before = run_module("redis_config", arguments)
+    [nursery] = [
+        pid for pid in descendants(os.getpid()) if b"module_nursery" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    os.kill(nursery, signal.SIGKILL)
+    wait_until(lambda: process_state(nursery) == "Z")
+
+    after = run_module("redis_config", arguments)
+
+    assert before["failed"] and "nothing listens there" in before["msg"] and after["msg"] == before["msg"]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -209,8 +210,9 @@ def test_no_password_is_printed_however_much_is_printed(make_migration: MakeMigr
 def kill_all_of_it() -> None:
     """Kill the run under way: the playbook, its modules and what they have started, but no server."""
     for child in descendants(os.getpid()):
-        if Path(f"/proc/{child}/exe").resolve().name.startswith("python"):
-            os.kill(child, signal.SIGKILL)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended, be it as yet unnoticed
+            if Path(f"/proc/{child}/exe").readlink().name.startswith("python"):
+                os.kill(child, signal.SIGKILL)
 
 
 def kill_during_the_rewrite(migration: Migration) -> None:

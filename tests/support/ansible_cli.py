@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Running modules and playbooks for real, in processes of their own, from the checkout as it is."""
+"""Running playbooks for real, from the checkout as it is."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from ansible_collections.redisops.tair.tests.support.paths import CACHE, CHECKOU
 Vars = t.Dict[str, t.Any]
 
 _OURS = "redisops.tair."
-_ONLY_OF_ACTIONS = ("start is missing", "end is missing")
 _HOME = CACHE / "ansible"
-_TEMPORARY = _HOME / "tmp"
+#: For Ansible and its modules.
+TEMPORARY = _HOME / "tmp"
 #: Instead of the user's and the system's own. Ansible asks its children a thousand times a second whether they are done,
 #: which is a tenth of a run's processor time; a hundred times do.
 _SETTINGS = "[defaults]\ninternal_poll_interval = 0.01\n"
@@ -39,7 +39,7 @@ def environment(extra: t.Mapping[str, str] | None = None) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "REDISOPS_"))}
     env.update(
         ANSIBLE_HOME=str(_HOME),
-        ANSIBLE_LOCAL_TEMP=str(_TEMPORARY),
+        ANSIBLE_LOCAL_TEMP=str(TEMPORARY),
         ANSIBLE_COLLECTIONS_PATH=str(link_collection()),
         ANSIBLE_COLLECTIONS_SCAN_SYS_PATH="false",
         ANSIBLE_CONFIG=str(_HOME / "ansible.cfg"),
@@ -54,46 +54,6 @@ def environment(extra: t.Mapping[str, str] | None = None) -> dict[str, str]:
     )
     env.update(extra or {})
     return env
-
-
-def run_module(
-    name: str,
-    params: Vars,
-    *,
-    check: bool = False,
-    diff: bool = False,
-    env: t.Mapping[str, str] | None = None,
-    timeout: float = 120,
-) -> Vars:
-    """What a module of the collection returns, ``failed`` or not. It runs as Ansible runs it: a process, JSON in, JSON out.
-
-    Action plugins (``aof_fetch``) are not modules: run a playbook.
-    """
-    arguments = {**params, "_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": str(_TEMPORARY)}
-    full = environment({"PYTHONPATH": str(link_collection()), **(env or {})})
-    done = subprocess.run(
-        [sys.executable, "-m", f"ansible_collections.redisops.tair.plugins.modules.{name}"],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-        env=full,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout,
-    )
-    try:
-        result: Vars = json.loads(done.stdout)
-    except ValueError:
-        raise AssertionError(f"{name} did not return JSON:\n{done.stdout}\n{done.stderr}") from None
-    result.setdefault("failed", False)
-    if not check:
-        _hold_to_documentation(name, result)
-    return result
-
-
-def _hold_to_documentation(module: str, result: Vars) -> None:
-    """Without an action plugin there is no clock of the control node's."""
-    problems = [problem for problem in undocumented(module, result) if problem not in _ONLY_OF_ACTIONS]
-    assert problems == [], f"{module} does not return what it documents: {problems}"
 
 
 @dataclass(frozen=True)
@@ -131,7 +91,7 @@ def local_host(**variables: t.Any) -> Vars:
     return {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
-        "ansible_remote_tmp": str(_TEMPORARY),
+        "ansible_remote_tmp": str(TEMPORARY),
         **variables,
     }
 
