@@ -12,10 +12,12 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.redisops.tair.tests.support.accounts import python_for_accounts
 from ansible_collections.redisops.tair.tests.support.cluster import form_cluster
 from ansible_collections.redisops.tair.tests.support.dataset import fill
 from ansible_collections.redisops.tair.tests.support.migration import Migration
 from ansible_collections.redisops.tair.tests.support.servers import Config, Server
+from ansible_collections.redisops.tair.tests.support.sshd import Sshd
 from ansible_collections.redisops.tair.tests.support.wheels import UnavailableError
 
 SOURCE_PASSWORD = "s3cret-of-the-source"
@@ -73,5 +75,36 @@ def make_migration(start_server: t.Callable[..., Server], tmp_path: Path) -> t.C
         if keys:
             fill(migration.source.host, migration.source.port, keys=keys, password=migration.source.password)
         return migration
+
+    return make
+
+
+@pytest.fixture
+def make_ssh_migration(
+    start_server: t.Callable[..., Server],
+    start_sshd: t.Callable[..., Sshd],
+    make_account: t.Callable[..., str],
+    tmp_path: Path,
+) -> t.Callable[..., tuple[Migration, Sshd]]:
+    """``make_ssh_migration("redis-6.2.14")``: from a host that is reached by SSH, whose files only the server's account may read.
+
+    The account that logs in may do all by sudo. ``python`` makes the host's Python in a directory of its own; everything
+    else is a variable of the host in every run.
+    """
+
+    def make(
+        build: str, *, keys: int = 1000, python: t.Callable[[Path], Path] = python_for_accounts, **variables: t.Any
+    ) -> tuple[Migration, Sshd]:
+        source = start_server(build, unix_user=make_account("redis"), password=SOURCE_PASSWORD)
+        target = start_server("redis-8.2.3", password=TARGET_PASSWORD)
+        fill(source.host, source.port, keys=keys, password=source.password)
+        sshd = start_sshd(user=make_account("deploy", sudo="(ALL) NOPASSWD: ALL"))
+        host = {
+            **sshd.inventory_vars(),
+            "ansible_python_interpreter": str(python(sshd.directory / "python")),
+            "ansible_remote_tmp": "~/.ansible/tmp",
+            "aof_migrate_become": True,
+        }
+        return Migration(source, target, tmp_path / "artifacts", {**host, **variables}), sshd
 
     return make

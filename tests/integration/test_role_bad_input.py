@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 import redis
 from ansible_collections.redisops.tair.tests.integration.conftest import SOURCE_PASSWORD
-from ansible_collections.redisops.tair.tests.support.accounts import python_for_accounts
 from ansible_collections.redisops.tair.tests.support.certs import issue
 from ansible_collections.redisops.tair.tests.support.migration import Migration, message, messages, migrate_fleet
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.sshd import Sshd
 
 MakeMigration = t.Callable[..., Migration]
+MakeSshMigration = t.Callable[..., t.Tuple[Migration, Sshd]]
 
 
 def untouched(migration: Migration) -> bool:
@@ -268,35 +268,9 @@ def test_the_disk_of_the_control_node_is_too_small(small_disk: Path, make_migrat
 # ------------------------------------------------------------------------------------------------- over SSH
 
 
-@pytest.fixture
-def ssh_migration(
-    start_server: t.Callable[..., Server],
-    start_sshd: t.Callable[..., Sshd],
-    make_account: t.Callable[..., str],
-    tmp_path: Path,
-) -> t.Callable[..., Migration]:
-    """``ssh_migration("redis-6.2.14", sudo="...")``: a source of another account, reached by SSH as a third one."""
-
-    def make(build: str, *, sudo: str) -> Migration:
-        source = start_server(build, unix_user=make_account("redis"), password="s3cret-of-the-source")
-        target = start_server("redis-8.2.3", password="s3cret-of-the-target")
-        source.client(db=3).mset({f"key:{number}": number for number in range(1000)})
-        sshd = start_sshd(user=make_account("deploy", sudo=sudo))
-        variables = {
-            **sshd.inventory_vars(),
-            "ansible_python_interpreter": str(python_for_accounts(sshd.directory / "python")),
-            "ansible_remote_tmp": "~/.ansible/tmp",
-        }
-        return Migration(source, target, tmp_path / "artifacts", variables)
-
-    return make
-
-
-def test_an_aof_of_another_account_is_read_through_sudo(ssh_migration: t.Callable[..., Migration]) -> None:
+def test_an_aof_of_another_account_is_read_through_sudo(make_ssh_migration: MakeSshMigration) -> None:
     builds = ("redis-6.2.14", "redis-7.0.15", "valkey-9.1.2")
-    fleet = {build: ssh_migration(build, sudo="(ALL) NOPASSWD: ALL") for build in builds}
-    for migration in fleet.values():
-        migration.variables["aof_migrate_become"] = True
+    fleet = {build: make_ssh_migration(build)[0] for build in builds}
 
     first, second = migrate_fleet(fleet), migrate_fleet(fleet)
 
@@ -345,8 +319,8 @@ def test_a_unix_socket_over_ssh_is_refused_before_anything_is_changed(
     assert migration.differences() == []
 
 
-def test_an_aof_that_can_not_be_read(ssh_migration: t.Callable[..., Migration]) -> None:
-    migration = ssh_migration("redis-7.0.15", sudo="(ALL) NOPASSWD: ALL")
+def test_an_aof_that_can_not_be_read(make_ssh_migration: MakeSshMigration) -> None:
+    migration, _sshd = make_ssh_migration("redis-7.0.15")
     settings = migration.settings()
 
     run = migration.run(aof_migrate_become=False)

@@ -15,50 +15,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from ansible_collections.redisops.tair.tests.integration.conftest import SOURCE_PASSWORD, TARGET_PASSWORD
 from ansible_collections.redisops.tair.tests.support.accounts import python_for_accounts, python_without_redis
-from ansible_collections.redisops.tair.tests.support.dataset import fill
 from ansible_collections.redisops.tair.tests.support.migration import Migration, message, migrate_fleet
 from ansible_collections.redisops.tair.tests.support.processes import descendants
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.sshd import Sshd
 
 MakeMigration = t.Callable[..., Migration]
-SOURCE_PASSWORD, TARGET_PASSWORD = "s3cret-of-the-source", "s3cret-of-the-target"
+MakeSshMigration = t.Callable[..., t.Tuple[Migration, Sshd]]
 
 
-@pytest.fixture
-def direct(
-    start_server: t.Callable[..., Server],
-    start_sshd: t.Callable[..., Sshd],
-    make_account: t.Callable[..., str],
-    tmp_path: Path,
-) -> t.Callable[..., tuple[Migration, Sshd]]:
-    """A source whose files only its own account may read, on a host with sudo; ``python`` makes its Python."""
-
-    def make(
-        build: str, *, keys: int, python: t.Callable[[Path], Path] = python_for_accounts
-    ) -> tuple[Migration, Sshd]:
-        source = start_server(build, unix_user=make_account("redis"), password=SOURCE_PASSWORD)
-        target = start_server("redis-8.2.3", password=TARGET_PASSWORD)
-        fill(source.host, source.port, keys=keys, password=source.password)
-        sshd = start_sshd(user=make_account("deploy", sudo="(ALL) NOPASSWD: ALL"))
-        variables = {
-            **sshd.inventory_vars(),
-            "ansible_python_interpreter": str(python(sshd.directory / "python")),
-            "ansible_remote_tmp": "~/.ansible/tmp",
-            "aof_migrate_become": True,
-            "aof_migrate_transfer": "direct",
-        }
-        return Migration(source, target, tmp_path / "artifacts", variables), sshd
-
-    return make
-
-
-def test_the_source_host_imports_straight_into_the_target(direct: t.Callable[..., tuple[Migration, Sshd]]) -> None:
+def test_the_source_host_imports_straight_into_the_target(make_ssh_migration: MakeSshMigration) -> None:
     """One of the hosts has no redis library."""
+    pythons = {"redis-6.2.14": python_without_redis, "redis-7.0.15": python_for_accounts}
     hosts = {
-        "redis-6.2.14": direct("redis-6.2.14", keys=3000, python=python_without_redis),
-        "redis-7.0.15": direct("redis-7.0.15", keys=3000),
+        build: make_ssh_migration(build, keys=3000, python=python, aof_migrate_transfer="direct")
+        for build, python in pythons.items()
     }
     fleet = {name: migration for name, (migration, _sshd) in hosts.items()}
     settings = {name: migration.settings() for name, migration in fleet.items()}
@@ -81,9 +54,9 @@ def test_the_source_host_imports_straight_into_the_target(direct: t.Callable[...
 
 
 def test_an_import_that_dies_on_the_host_leaves_the_source_as_it_was_and_is_gone_on_with_by_the_next_run(
-    direct: t.Callable[..., tuple[Migration, Sshd]],
+    make_ssh_migration: MakeSshMigration,
 ) -> None:
-    migration, sshd = direct("redis-7.0.15", keys=20_000)
+    migration, sshd = make_ssh_migration("redis-7.0.15", keys=20_000, aof_migrate_transfer="direct")
     settings, target = migration.settings(), migration.target
 
     with ThreadPoolExecutor(1) as pool:
@@ -137,23 +110,10 @@ def test_a_target_that_the_source_host_can_not_reach_is_told_before_anything_is_
     assert "The target is not empty" in message(again), "without a comparison nobody knows what it holds"
 
 
-def test_a_host_without_python_is_migrated_from_the_control_node(
-    start_server: t.Callable[..., Server],
-    start_sshd: t.Callable[..., Sshd],
-    make_account: t.Callable[..., str],
-    tmp_path: Path,
-) -> None:
-    source = start_server("redis-7.0.15", unix_user=make_account("redis"), password=SOURCE_PASSWORD)
-    target = start_server("redis-8.2.3", password=TARGET_PASSWORD)
-    fill(source.host, source.port, keys=1000, password=source.password)
-    sshd = start_sshd(user=make_account("deploy", sudo="(ALL) NOPASSWD: ALL"))
-    variables = {
-        **sshd.inventory_vars(),
-        "ansible_python_interpreter": "/nowhere/python",
-        "aof_migrate_source_via": "control_node",
-        "aof_migrate_become": True,
-    }
-    migration = Migration(source, target, tmp_path / "artifacts", variables)
+def test_a_host_without_python_is_migrated_from_the_control_node(make_ssh_migration: MakeSshMigration) -> None:
+    migration, _sshd = make_ssh_migration(
+        "redis-7.0.15", python=lambda _directory: Path("/nowhere/python"), aof_migrate_source_via="control_node"
+    )
 
     first, second = migration.run(), migration.run()
 
