@@ -64,6 +64,19 @@ def refused(*args: t.Any, **kwargs: t.Any) -> str:
     return message
 
 
+def refusals(hosts: t.Mapping[str, Vars], src: Path | str, dest: Path) -> dict[str, str]:
+    """What each of several hosts is told in one run; a host's variable ``src`` is another than ``src``."""
+    given = {name: {"src": str(src), **host} for name, host in hosts.items()}
+    task = {
+        "redisops.tair.aof_fetch": {"src": "{{ src }}", "dest": f"{dest}/{{{{ inventory_hostname }}}}", "retries": 1}
+    }
+    run = run_playbook([{"hosts": "redis", "gather_facts": False, "tasks": [task]}], given, timeout=120)
+    assert "Traceback" not in run.output, run.output
+    told = {failure["host"]: failure["result"]["msg"] for failure in run.failures()}
+    assert set(told) == set(hosts) and not dest.exists(), run.output
+    return told
+
+
 @pytest.fixture
 def aof(public_directory: Path) -> Path:
     """A multi-part AOF of 3 MB."""
@@ -273,25 +286,25 @@ def test_what_sudo_has_against_it_is_told(
         owned_by(aof, redis)
         login = make_account("login", password="right", sudo=f"({redis}) ALL")
         host = start_sshd(user=login).inventory_vars()
-        become = {"become": True, "become_user": redis}
+        become = {**host, "ansible_become": True, "ansible_become_user": redis}
 
-        without = refused(host, aof, tmp_path / "copy")
-        assert "Permission denied" in without and "become" in without
-
-        missing = refused(host, aof, tmp_path / "copy", **become)
-        assert "a password is required" in missing and "ansible_become_password" in missing
-
-        wrong = refused({**host, "ansible_become_password": "wrong"}, aof, tmp_path / "copy", **become)
-        assert f"can't become {redis} by sudo" in wrong and "try again" in wrong
-
-        nobody = refused(
-            {**host, "ansible_become_password": "right"}, aof, tmp_path / "copy", become=True, become_user="nobody"
+        told = refusals(
+            {
+                "without": host,
+                "missing": become,
+                "wrong": {**become, "ansible_become_password": "wrong"},
+                "nobody": {**become, "ansible_become_password": "right", "ansible_become_user": "nobody"},
+                "asked": {**become, "ansible_become_method": "ansible.builtin.su"},
+            },
+            aof,
+            tmp_path / "copy",
         )
-        assert "can't become nobody by sudo" in nobody and "not allowed" in nobody
 
-        asked = refused(host, aof, tmp_path / "copy", **become, become_method="ansible.builtin.su")
-        assert f"can't become {redis} by su: Password:" in asked
-        assert not (tmp_path / "copy").exists()
+        assert "Permission denied" in told["without"] and "become" in told["without"]
+        assert "a password is required" in told["missing"] and "ansible_become_password" in told["missing"]
+        assert f"can't become {redis} by sudo" in told["wrong"] and "try again" in told["wrong"]
+        assert "can't become nobody by sudo" in told["nobody"] and "not allowed" in told["nobody"]
+        assert f"can't become {redis} by su: Password:" in told["asked"]
 
 
 def test_su_with_the_password_of_the_other_user_serves_too(
@@ -320,10 +333,10 @@ def test_a_password_logs_in_and_a_wrong_one_is_refused(
     fetched({**host, "ansible_password": "let me in"}, aof, tmp_path / "copy")
     assert same_files(tmp_path / "copy", aof)
 
-    message = refused({**host, "ansible_password": "wrong one"}, aof, tmp_path / "copy")
-    assert f"{sshd.user}@127.0.0.1:{sshd.port} can't be logged in to with the password" in message
-    assert "wrong one" not in message
-    assert "there is no key, agent or password to try; it lets in by password" in refused(host, aof, tmp_path / "copy")
+    told = refusals({"wrong": {**host, "ansible_password": "wrong one"}, "none": host}, aof, tmp_path / "refused")
+    assert f"{sshd.user}@127.0.0.1:{sshd.port} can't be logged in to with the password" in told["wrong"]
+    assert "wrong one" not in told["wrong"]
+    assert "there is no key, agent or password to try; it lets in by password" in told["none"]
 
 
 def test_a_wrong_key_is_refused_with_what_was_tried(start_sshd: StartSshd, aof: Path, tmp_path: Path) -> None:
@@ -336,15 +349,17 @@ def test_a_wrong_key_is_refused_with_what_was_tried(start_sshd: StartSshd, aof: 
 
 def test_keys_that_can_not_be_used_are_named_with_the_reason(start_sshd: StartSshd, aof: Path, tmp_path: Path) -> None:
     host = start_sshd().inventory_vars()
-
-    def message(key: Path) -> str:
-        return refused({**host, "ansible_ssh_private_key_file": str(key)}, aof, tmp_path / "copy")
-
     encrypted = make_key(tmp_path / "encrypted", passphrase="open sesame")
-    assert f"{encrypted} (it is encrypted: load it into the SSH agent)" in message(encrypted)
     (tmp_path / "damaged").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n")
-    assert "it is no private key, or it is damaged" in message(tmp_path / "damaged")
-    assert f"{tmp_path}/nowhere (No such file or directory)" in message(tmp_path / "nowhere")
+    keys = {name: str(tmp_path / name) for name in ("encrypted", "damaged", "nowhere")}
+
+    told = refusals(
+        {name: {**host, "ansible_ssh_private_key_file": key} for name, key in keys.items()}, aof, tmp_path / "copy"
+    )
+
+    assert f"{encrypted} (it is encrypted: load it into the SSH agent)" in told["encrypted"]
+    assert "it is no private key, or it is damaged" in told["damaged"]
+    assert f"{tmp_path}/nowhere (No such file or directory)" in told["nowhere"]
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
@@ -468,15 +483,23 @@ def test_hashed_names_in_known_hosts_are_found(start_sshd: StartSshd, aof: Path,
 def test_a_host_that_can_not_be_reached_is_told_from_one_that_is_no_ssh_server(
     start_sshd: StartSshd, start_server: StartServer, aof: Path, tmp_path: Path
 ) -> None:
-    host, dest = start_sshd().inventory_vars(), tmp_path / "copy"
-    port = free_port()
-    closed = refused({**host, "ansible_port": port}, aof, dest)
-    assert f"127.0.0.1:{port} refuses the SSH connection" in closed
-    assert "nowhere.invalid can't be resolved" in refused({**host, "ansible_host": "nowhere.invalid"}, aof, dest)
-    redis = start_server("redis-7.0.15")
-    assert f"127.0.0.1:{redis.port} hung up" in refused({**host, "ansible_port": redis.port}, aof, dest)
-    bad = refused({**host, "ansible_ssh_common_args": "-o NoSuchOption=yes"}, aof, dest)
-    assert "does not accept the SSH settings" in bad and "nosuchoption" in bad.lower()
+    host, port, redis = start_sshd().inventory_vars(), free_port(), start_server("redis-7.0.15")
+
+    told = refusals(
+        {
+            "closed": {**host, "ansible_port": port},
+            "nowhere": {**host, "ansible_host": "nowhere.invalid"},
+            "no-ssh": {**host, "ansible_port": redis.port},
+            "bad": {**host, "ansible_ssh_common_args": "-o NoSuchOption=yes"},
+        },
+        aof,
+        tmp_path / "copy",
+    )
+
+    assert f"127.0.0.1:{port} refuses the SSH connection" in told["closed"]
+    assert "nowhere.invalid can't be resolved" in told["nowhere"]
+    assert f"127.0.0.1:{redis.port} hung up" in told["no-ssh"]
+    assert "does not accept the SSH settings" in told["bad"] and "nosuchoption" in told["bad"].lower()
 
 
 def test_an_old_sshd_without_a_common_algorithm_is_named(start_sshd: StartSshd, aof: Path, tmp_path: Path) -> None:
@@ -613,15 +636,19 @@ def test_without_paramiko_it_says_what_to_install_and_where(start_sshd: StartSsh
 
 def test_a_source_that_is_not_there_is_told_at_once(start_sshd: StartSshd, tmp_path: Path) -> None:
     host = start_sshd().inventory_vars()
-    assert f"{tmp_path}/nowhere" in refused(host, tmp_path / "nowhere", tmp_path / "copy")
-    empty = tmp_path / "empty"
+    empty, several = tmp_path / "empty", tmp_path / "several"
     empty.mkdir()
-    assert "holds no manifest and no .aof file" in refused(host, empty, tmp_path / "copy")
-    (empty / "a.aof").touch()
-    (empty / "b.aof").touch()
-    assert "holds several AOFs" in refused(host, empty, tmp_path / "copy")
-    assert "src is not absolute" in refused(host, "appendonlydir", tmp_path / "copy")
-    assert not (tmp_path / "copy").exists()
+    several.mkdir()
+    for name in ("a.aof", "b.aof"):
+        (several / name).touch()
+    sources = {"nowhere": f"{tmp_path}/nowhere", "empty": empty, "several": several, "relative": "appendonlydir"}
+
+    told = refusals({name: {**host, "src": str(src)} for name, src in sources.items()}, "", tmp_path / "copy")
+
+    assert f"{tmp_path}/nowhere" in told["nowhere"]
+    assert "holds no manifest and no .aof file" in told["empty"]
+    assert "holds several AOFs" in told["several"]
+    assert "src is not absolute" in told["relative"]
 
 
 def test_a_manifest_that_names_a_missing_file_is_an_error(start_sshd: StartSshd, aof: Path, tmp_path: Path) -> None:

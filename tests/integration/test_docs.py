@@ -26,7 +26,7 @@ from ansible_collections.redisops.tair.tests.support.servers import Server
 GUIDES = [*sorted((CHECKOUT / "docs").glob("*.md")), CHECKOUT / "README.md", CHECKOUT / "roles/aof_migrate/README.md"]
 SPECS = yaml.safe_load((CHECKOUT / "roles/aof_migrate/meta/argument_specs.yml").read_text())["argument_specs"]
 #: Guides whose commands are about more than one host.
-ABOUT_SEVERAL = [CHECKOUT / name for name in ("README.md", "docs/cluster.md", "docs/fleet.md")]
+ABOUT_SEVERAL = [CHECKOUT / name for name in ("docs/cluster.md", "docs/fleet.md")]
 #: Read by the playbooks, not by the role.
 OF_PLAYBOOKS = {"aof_migrate_hosts", "aof_migrate_serial", "aof_migrate_max_fail_percentage"}
 
@@ -36,13 +36,10 @@ def blocks(guide: Path, language: str) -> list[str]:
 
 
 def commands(guide: Path) -> list[str]:
-    """Those of ``shell`` blocks; of ``console`` blocks those that start with Ansible (the others are the Makefile's and pip's).
-
-    What a guide shows twice is here once, where it stands first.
-    """
+    """Those of ``shell`` blocks; of ``console`` blocks those that start with Ansible (the others are the Makefile's and pip's)."""
     shell = [line for block in blocks(guide, "shell") for line in block.splitlines() if line.strip()]
     console = re.findall(r"^\$ (ansible-playbook .*?)(?: +#.*)?$", "\n".join(blocks(guide, "console")), re.MULTILINE)
-    return list(dict.fromkeys(shell + console))
+    return shell + console
 
 
 def variables(guide: Path) -> dict[str, t.Any]:
@@ -73,17 +70,24 @@ def test_links_to_files_and_headings_lead_somewhere(guide: Path) -> None:
             assert heading in {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}, target
 
 
-@pytest.mark.parametrize(
-    "guide",
-    [guide for guide in GUIDES if commands(guide)],
-    ids=lambda guide: str(guide.relative_to(CHECKOUT)),
-)
+def read_together() -> dict[str, list[Path]]:
+    """The guides with commands. Those that show no variables of their own are followed on one host, one after the other."""
+    together: dict[str, list[Path]] = {}
+    for guide in filter(commands, GUIDES):
+        alone = guide in ABOUT_SEVERAL or variables(guide)
+        together.setdefault(guide.stem if alone else "as it comes", []).append(guide)
+    return together
+
+
+@pytest.mark.parametrize("guides", [pytest.param(guides, id=name) for name, guides in read_together().items()])
 def test_every_command_of_a_guide_works(
-    guide: Path,
+    guides: list[Path],
     start_server: t.Callable[..., Server],
     start_cluster: t.Callable[..., list[Server]],
     tmp_path: Path,
 ) -> None:
+    """A command that is shown twice runs once, where it stands first."""
+    guide = guides[0]
     shown = variables(guide)
     numbers = (1, 2) if guide in ABOUT_SEVERAL else (1,)
     fleet = {f"redis{number}": migration(start_server, tmp_path, shown) for number in numbers}
@@ -98,13 +102,14 @@ def test_every_command_of_a_guide_works(
     (tmp_path / "retry" / "migrate.retry").write_text("redis1\n")  # as after a failure
     env = environment({"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
 
-    for command in commands(guide):
+    shown_commands = list(dict.fromkeys(command for guide in guides for command in commands(guide)))
+    for command in shown_commands:
         done = subprocess.run(
             ["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=300
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
-    if any("tair.migrate" in command and "--check" not in command for command in commands(guide)):
+    if any("tair.migrate" in command and "--check" not in command for command in shown_commands):
         assert [difference for each in fleet.values() for difference in differences(each)] == []
 
 

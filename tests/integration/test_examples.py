@@ -27,6 +27,8 @@ VAULT_PASSWORD = "example"
 #: What the vault holds.
 SOURCE_PASSWORD, TARGET_PASSWORD = "example-redis-password", "example-tair-password"
 SHOPS, SESSIONS = ("shop-1.example.com", "shop-2.example.com"), ("sessions-1.example.com", "sessions-2.example.com")
+#: Ansible asks for its children less often, see ``ansible_cli.py``.
+FOR_TESTS = ("[defaults]\n", "[defaults]\ninternal_poll_interval = 0.01\n")
 #: What a pipeline gets from outside, and no test should.
 INSTALLS = ("pip install", "ansible-galaxy collection install")
 
@@ -75,6 +77,8 @@ class Repository:
 @pytest.fixture
 def repository(start_server: t.Callable[..., Server], tmp_path: Path) -> Repository:
     made = Repository(Path(shutil.copytree(EXAMPLES / "repository", tmp_path / "repository")))
+    settings = made.directory / "ansible.cfg"
+    settings.write_text(settings.read_text().replace(*FOR_TESTS))
     shared = start_server("redis-8.2.3", password=TARGET_PASSWORD)
     for name in SHOPS + SESSIONS:
         source = start_server("redis-7.0.15", password=SOURCE_PASSWORD)

@@ -14,9 +14,8 @@ import pytest
 import redis
 from ansible_collections.redisops.tair.tests.integration.conftest import SOURCE_PASSWORD, TARGET_PASSWORD
 from ansible_collections.redisops.tair.tests.support import snapshot
-from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, run_playbook
 from ansible_collections.redisops.tair.tests.support.dataset import fill
-from ansible_collections.redisops.tair.tests.support.migration import Migration, message
+from ansible_collections.redisops.tair.tests.support.migration import Migration, message, migrate_fleet
 from ansible_collections.redisops.tair.tests.support.servers import Server
 
 StartServer = t.Callable[..., Server]
@@ -104,33 +103,30 @@ def test_data_in_other_databases_is_refused_before_anything_is_changed(
     assert source.client().config_get("appendonly")["appendonly"] == "no"
 
 
-def migrate(sources: list[Server], target: Server, directory: Path, **variables: t.Any) -> PlaybookRun:
-    hosts = {
-        f"master{number}": Migration(source, target, directory).host(**variables)
-        for number, source in enumerate(sources)
-    }
-    return run_playbook("redisops.tair.migrate", hosts)
+def masters(sources: list[Server], target: Server, directory: Path, name: str = "master") -> dict[str, Migration]:
+    return {f"{name}{number}": Migration(source, target, directory) for number, source in enumerate(sources)}
 
 
-@pytest.mark.parametrize("kind", ["server", "cluster"])
 def test_the_masters_of_a_cluster_share_a_target(
-    kind: str, start_server: StartServer, start_cluster: StartCluster, tmp_path: Path
+    start_server: StartServer, start_cluster: StartCluster, tmp_path: Path
 ) -> None:
-    sources = start_cluster("redis-7.0.15", password=SOURCE_PASSWORD)
-    target = (
-        start_cluster("valkey-9.1.2", password=TARGET_PASSWORD)
-        if kind == "cluster"
-        else [start_server("redis-8.2.3", password=TARGET_PASSWORD)]
-    )
-    client = redis.RedisCluster(host=sources[0].host, port=sources[0].port, password=SOURCE_PASSWORD)
-    for number in range(3000):
-        client.rpush(f"list:{number}", *range(number % 9 + 1))
+    """In one run those of a cluster that goes into a server, and those of one that goes into a cluster."""
+    targets = {
+        "server": [start_server("redis-8.2.3", password=TARGET_PASSWORD)],
+        "cluster": start_cluster("valkey-9.1.2", password=TARGET_PASSWORD),
+    }
+    sources = {kind: start_cluster("redis-7.0.15", password=SOURCE_PASSWORD) for kind in targets}
+    fleet: dict[str, Migration] = {}
+    for kind, nodes in sources.items():
+        client = redis.RedisCluster(host=nodes[0].host, port=nodes[0].port, password=SOURCE_PASSWORD)
+        for number in range(3000):
+            client.rpush(f"list:{number}", *range(number % 9 + 1))
+        fleet.update(masters(nodes, targets[kind][0], tmp_path, f"into-a-{kind}-"))
 
-    first = migrate(sources, target[0], tmp_path)
-    second = migrate(sources, target[0], tmp_path)
+    first, second = migrate_fleet(fleet, serial=len(fleet)), migrate_fleet(fleet, serial=len(fleet))
 
     assert first.returncode == 0, first.output
-    assert differences(sources, target) == []
+    assert {kind: differences(sources[kind], targets[kind]) for kind in targets} == {"server": [], "cluster": []}
     assert second.returncode == 0 and all(stats["changed"] == 0 for stats in second.stats.values())
 
 
@@ -147,8 +143,9 @@ def test_a_key_in_the_slots_of_one_master_stops_that_master_alone(
     )
     target.client().set(foreign, "somebody's")
 
-    run = migrate(sources, target, tmp_path)
-    flush = migrate(sources[:1], target, tmp_path, aof_migrate_if_target_not_empty="flush")
+    fleet = masters(sources, target, tmp_path)
+    run = migrate_fleet(fleet)
+    flush = fleet["master0"].run(aof_migrate_if_target_not_empty="flush")
 
     assert [name for name in run.stats if run.stats[name]["failures"]] == ["master1"]
     assert "The target is not empty" in run.failures()[-1]["result"]["msg"]
