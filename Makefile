@@ -14,7 +14,7 @@ CACHE := $(CURDIR)/.cache
 VENV := $(CACHE)/venv
 BIN := $(VENV)/bin
 COLLECTION := ansible_collections/redisops/tair
-PYTEST_ARGS ?= -n 3 --dist worksteal
+PYTEST_ARGS ?= -n 4 --dist worksteal
 
 export PIP_CACHE_DIR ?= $(CACHE)/pip
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
