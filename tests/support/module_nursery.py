@@ -14,6 +14,7 @@ and four descriptors: the three standard ones of the module, and where its proce
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -22,12 +23,14 @@ import socket
 import sys
 import typing as t
 
-import redis  # noqa: F401 - for the modules
-
+#: What the modules import.
+_LIBRARIES = ("ansible.module_utils.basic", "redis")
 _LARGEST = 128 * 1024  # of a request, bytes
 
 
 def main() -> None:
+    for library in _LIBRARIES:
+        importlib.import_module(library)
     request = _fork_for_each_request()
     if request is None:
         return
