@@ -172,9 +172,8 @@ class Cluster:
         field = name.encode()
         done = self.checkpoints().get(name)
         if done is not None:
-            tags, alone = slot_tags(), replace(done, slots=())
-            keys = [CHECKPOINT_KEY, *(checkpoint_key_of(tags[slot]) for slot in done.slots)]
-            self._wire.exchange([Question(key_slot(key), alone.words_for(key)) for key in keys])
+            alone = replace(done, slots=())
+            self._wire.exchange([Question(key_slot(key), alone.words_for(key)) for key in _record_keys(done.slots)])
         self._asked(range(SLOTS), lambda key: (b"HDEL", key, field, position_field(field)))
         self._wire.exchange([Question(key_slot(CHECKPOINT_KEY), (b"HDEL", CHECKPOINT_KEY, field))])
 
@@ -222,15 +221,19 @@ class Cluster:
         """There is database 0 only."""
 
     def record(self, checkpoint: Checkpoint) -> CheckpointRequest:
-        tags = slot_tags()
         checkpoint = replace(checkpoint, slots=tuple(self._first_slots))
-        keys = [*(checkpoint_key_of(tags[slot]) for slot in self._first_slots), CHECKPOINT_KEY]
-        commands = [(key, checkpoint.command_for(key)) for key in keys]
+        commands = [(key, checkpoint.command_for(key)) for key in _record_keys(checkpoint.slots)]
         parts = [RoutedPart(key, (command,), len(command)) for key, command in commands]
         return CheckpointRequest([], sum(part.size for part in parts), len(parts), routed=parts, checkpoint=checkpoint)
 
     def send_in_order(self, session: Session, link: ClusterPipe, part: Part, frames: t.Iterable[Frame]) -> None:
         send_by_slot(session, link, part, frames, self.applied)
+
+
+def _record_keys(slots: t.Iterable[int]) -> list[bytes]:
+    """Where the records of an import stand: its copies in these slots, then the one that every import has."""
+    tags = slot_tags()
+    return [*(checkpoint_key_of(tags[slot]) for slot in slots), CHECKPOINT_KEY]
 
 
 def _order(checkpoint: Checkpoint) -> tuple[int, bool]:
