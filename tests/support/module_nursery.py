@@ -4,8 +4,8 @@
 
 """A program that forks a process for each module that is to run, see ``module_process.py``.
 
-Most of a module's processor time is the import of Ansible's and Redis' libraries, and the suite runs more than a thousand modules.
-Here these are imported already; the collection's own code is not, so each process reads it as it is.
+Most of a module's processor time is the import of Ansible's and Redis' libraries. Here these are imported already; the
+collection's own code is not, so each process reads it as it is.
 
 A request is one message on standard input, a Unix socket: ``{"module": its full name, "env": ..., "directory": ..., "timeout": s}``
 and four descriptors: the three standard ones of the module, and where its process tells its number.
