@@ -76,6 +76,9 @@ notes:
     C(shasum) and C(sha256); Python is not needed.
   - Accounts without a shell are read by SFTP. Each file is then read a second time to verify it, and what is already here is
     read again before it is continued; RV(bytes_transferred) does not count these reads.
+  - Host keys are judged as by OpenSSH, C(StrictHostKeyChecking), C(RevokedHostKeys), C(HostKeyAlias), C(HostKeyAlgorithms) and
+    C(CheckHostIP) included; C(accept-new) and C(no) add a new key to C(UserKnownHostsFile). A revoked key is always refused.
+    Host certificates, C(KnownHostsCommand) and C(VerifyHostKeyDNS) are not supported, so nothing is accepted by them.
   - The variable C(redisops_tair_progress) set to V(false) switches the progress lines off.
 seealso:
   - module: redisops.tair.aof_info

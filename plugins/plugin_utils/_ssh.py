@@ -23,10 +23,14 @@ import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.compat.version import LooseVersion
+from ansible.utils.display import Display
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, MissingLibraryError
-from ansible_collections.redisops.tair.plugins.plugin_utils._known_hosts import HostKey, known_types, verify
-from ansible_collections.redisops.tair.plugins.plugin_utils._packets import BulkPacketizer
+from ansible_collections.redisops.tair.plugins.plugin_utils._bounded import end_process
+from ansible_collections.redisops.tair.plugins.plugin_utils._known_hosts import HostKey, Verdict, known_types, verify
+from ansible_collections.redisops.tair.plugins.plugin_utils._known_hosts_file import add_host_key
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_auth import log_in
+from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_greeting import GreetingPacketizer
+from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_names import printable
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_settings import SshSettings, address
 
 MINIMUM_PARAMIKO = "3.5.0"  # documented in modules/aof_fetch.py and meta/ee-requirements.txt too
@@ -37,6 +41,8 @@ except ImportError:
     PARAMIKO_IMPORT_ERROR: str | None = traceback.format_exc()
 else:
     PARAMIKO_IMPORT_ERROR = None
+
+display = Display()
 
 #: paramiko prints warnings and tracebacks of its own thread unless its logger has a handler.
 _LOG = "redisops.tair.paramiko"
@@ -122,7 +128,7 @@ class SshConnection:
                 return paramiko.SFTPClient(channel)
         except ConnectionLostError as exc:
             if self._transport.is_active():
-                raise ConnectError(f"{self} offers no SFTP: {exc.__cause__}") from exc
+                raise ConnectError(f"{self} offers no SFTP: {printable(str(exc.__cause__))}") from exc
             raise
 
     def open_tcp(self, host: str, port: int) -> paramiko.Channel:
@@ -172,26 +178,34 @@ class SshConnection:
 
     def _lost(self, doing: str, exc: Exception) -> ConnectionLostError:
         timed_out = isinstance(exc, TimeoutError)
-        reason = f"nothing came for {self.silence:g} s" if timed_out else str(exc) or type(exc).__name__
+        reason = f"nothing came for {self.silence:g} s" if timed_out else printable(str(exc)) or type(exc).__name__
         return ConnectionLostError(f"The SSH connection to {self} was lost while {doing}: {reason}")
 
     def _connect(self) -> paramiko.Transport:
         settings = self.settings
+        greeting = max(_GREETING, settings.timeout)
         try:
-            transport = paramiko.Transport(self._socket(), packetizer_class=BulkPacketizer)
-            self._packets = t.cast("BulkPacketizer", transport.packetizer)
+            sock = self._socket()
+            transport = paramiko.Transport(sock, packetizer_class=GreetingPacketizer)
+            self._packets = t.cast("GreetingPacketizer", transport.packetizer)
             self._stack.callback(transport.close)
             transport.set_log_channel(_LOG)
-            greeting = max(_GREETING, settings.timeout)
             transport.banner_timeout = transport.auth_timeout = greeting
-            _prefer(transport, known_types(settings))
+            _prefer(transport, settings.host_key_algorithms, known_types(settings))
             transport.start_client(timeout=greeting)
+            if not transport.initial_kex_done:  # paramiko returns without an error when the time is over
+                raise ConnectionLostError(
+                    f"{_where(settings)} did not agree on keys for the SSH connection within {greeting:g} s",
+                    todo="Check that it is an SSH server, and the load of the host",
+                )
             shown = transport.get_remote_server_key()
         except (paramiko.SSHException, OSError, EOFError) as exc:
             raise connect_error(settings, exc) from exc
-        send_password = verify(HostKey(shown.get_name(), shown.asbytes()), settings)
+        key = HostKey(shown.get_name(), shown.asbytes())
+        verdict = verify(key, settings, peer=_peer(sock))
+        _record(key, settings, verdict)
         try:
-            log_in(transport, settings, send_password=send_password)
+            log_in(transport, settings, send_password=verdict.send_password)
         except (OSError, EOFError) as exc:
             raise connect_error(settings, exc) from exc
         transport.set_keepalive(_KEEPALIVE)
@@ -203,8 +217,11 @@ class SshConnection:
             jump = self._stack.enter_context(SshConnection(settings.jump, silence=self.silence))
             jump.warm_up()
             return jump.open_tcp(settings.host, settings.port)
+        if settings.proxy_arguments:
+            return self._proxy_socket(settings.proxy_arguments)
         if settings.proxy_command:
-            return self._proxy_socket(settings.proxy_command)
+            shell = os.environ.get("SHELL") or "/bin/sh"
+            return self._proxy_socket((shell, "-c", f"exec {settings.proxy_command}"))
         error: OSError = OSError("no address")
         for family, kind, protocol, _name, where in socket.getaddrinfo(
             settings.host, settings.port, settings.address_family, socket.SOCK_STREAM
@@ -224,21 +241,51 @@ class SshConnection:
                 return tcp
         raise error
 
-    def _proxy_socket(self, command: str) -> socket.socket:
-        """The other end of a ProxyCommand's standard input and output, which the user's shell runs as OpenSSH has it."""
+    def _proxy_socket(self, command: t.Sequence[str]) -> socket.socket:
+        """Return the other end of a proxy command's standard input and output. Raises :class:`ConnectError`."""
         ours, theirs = socket.socketpair()
         self._stack.callback(ours.close)
         with theirs:
-            process = subprocess.Popen(
-                [os.environ.get("SHELL") or "/bin/sh", "-c", f"exec {command}"],
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        self._stack.callback(process.wait)
-        self._stack.callback(process.terminate)
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            except (OSError, ValueError) as exc:  # ValueError: a NUL in an argument
+                raise ConnectError(
+                    f"The proxy command for {address(self.settings.host, self.settings.port)} can't be started:"
+                    f" {printable(command[0])}: {getattr(exc, 'strerror', None) or exc}",
+                    todo="Check ansible_paramiko_proxy_command, or ProxyCommand in ssh_config",
+                ) from exc
+        self._stack.callback(end_process, process)
         return ours
+
+
+def _peer(sock: socket.socket | paramiko.Channel) -> str:
+    """Return the address that a socket is connected to; empty behind a proxy or a jump host."""
+    if isinstance(sock, socket.socket) and sock.family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            return str(sock.getpeername()[0])
+    return ""
+
+
+def _record(key: HostKey, settings: SshSettings, verdict: Verdict) -> None:
+    """Add a new host key that was accepted to known_hosts. Like ssh, go on with a warning where that fails."""
+    if not verdict.record or settings.record_file is None:
+        return
+    names = ", ".join(verdict.record)
+    try:
+        add_host_key(settings.record_file, key, verdict.record, hashed=settings.hash_known_hosts)
+    except (OSError, ValueError) as exc:
+        display.warning(
+            f"The host key of {names}, {key}, was accepted and can't be added to {settings.record_file}: {exc}."
+            " The next connection accepts any other key as new, too."
+        )
+    else:
+        display.vv(f"The host key of {names}, {key}, was added to {settings.record_file}")
 
 
 class ChannelProcess:
@@ -279,30 +326,40 @@ class ChannelProcess:
         self._connection._packets.let_go(self._channel)
 
 
-def _prefer(transport: paramiko.Transport, known: t.Sequence[str]) -> None:
-    """Fast ciphers first; and of the host's keys one that is known."""
+def _prefer(transport: paramiko.Transport, allowed: t.Sequence[str], known: t.Sequence[str]) -> None:
+    """Ask for fast ciphers first; and of the host's keys for one that is allowed, a known one first.
+
+    Raises :class:`ConnectError` where paramiko has none of the allowed ones.
+    """
     security = transport.get_security_options()
     ciphers = [name for name in _FAST_CIPHERS if name in security.ciphers]
     security.ciphers = [*ciphers, *(name for name in security.ciphers if name not in ciphers)]
-    algorithms = [
+    names = [name for name in allowed if name in security.key_types] if allowed else list(security.key_types)
+    if not names:
+        raise ConnectError(
+            f"paramiko {paramiko.__version__} has none of the host key algorithms that are allowed: {', '.join(allowed)}",
+            changed="Nothing was sent to the host",
+            todo="Add one of these to HostKeyAlgorithms: " + ", ".join(security.key_types),
+        )
+    first = [
         name
         for kind in known
         for name in (("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa") if kind == "ssh-rsa" else (kind,))
-        if name in security.key_types
+        if name in names
     ]
-    security.key_types = [*algorithms, *(name for name in security.key_types if name not in algorithms)]
+    # As OpenSSH: the order stays where the best algorithm's key is known.
+    security.key_types = names if names[0] in first else [*first, *(name for name in names if name not in first)]
+
+
+def _where(settings: SshSettings) -> str:
+    """Return the address of a host for a message, with the way that leads there."""
+    way = f" (through {settings.jump})" if settings.jump else " (through the ProxyCommand)" if settings.proxied else ""
+    return address(settings.host, settings.port) + way
 
 
 def connect_error(settings: SshSettings, exc: Exception) -> ConnectError:
     """What a failed attempt to connect means, in words for the person who has to mend it."""
-    where = address(settings.host, settings.port)
-    way = (
-        f" (through {settings.jump})"
-        if settings.jump
-        else " (through the ProxyCommand)"
-        if settings.proxy_command
-        else ""
-    )
+    where = _where(settings)
     if isinstance(exc, socket.gaierror):
         return ConnectError(f"The name {settings.host} can't be resolved: {exc.strerror}", todo="Check ansible_host")
     if isinstance(exc, ConnectionRefusedError):
@@ -312,20 +369,20 @@ def connect_error(settings: SshSettings, exc: Exception) -> ConnectError:
         )
     if isinstance(exc, TimeoutError):
         return ConnectionLostError(
-            f"{where}{way} did not answer within {settings.timeout:g} s",
+            f"{where} did not answer within {settings.timeout:g} s",
             todo="Check the address and the firewall between; ANSIBLE_TIMEOUT makes the wait longer",
         )
     if isinstance(exc, paramiko.ssh_exception.IncompatiblePeer):
         return ConnectError(
-            f"{where}{way} and paramiko {paramiko.__version__} have no algorithm in common: {exc}",
+            f"{where} and paramiko {paramiko.__version__} have no algorithm in common: {printable(str(exc))}",
             todo="If its sshd is an old one that can only SHA-1, install 'paramiko<5' on the control node, or upgrade the sshd",
         )
     if isinstance(exc, OSError) and exc.errno not in (None, errno.ECONNRESET, errno.EPIPE):
         return ConnectionLostError(
-            f"{where}{way} can't be reached: {exc.strerror}", todo="Check the address and the network"
+            f"{where} can't be reached: {exc.strerror}", todo="Check the address and the network"
         )
     return ConnectionLostError(
-        f"{where}{way} hung up before the SSH connection was made: {str(exc) or type(exc).__name__}",
+        f"{where} hung up before the SSH connection was made: {printable(str(exc)) or type(exc).__name__}",
         todo="Check that it is an SSH port, that this address is let in (firewall, fail2ban, MaxStartups)"
-        + (", and that the ProxyCommand works by itself" if settings.proxy_command else ""),
+        + (", and that the ProxyCommand works by itself" if settings.proxied and not settings.jump else ""),
     )

@@ -21,6 +21,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError
+from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_names import printable
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_settings import SshSettings
 
 with contextlib.suppress(ImportError):  # _ssh.require_paramiko() says so before anything here is called
@@ -51,9 +52,9 @@ def log_in(transport: paramiko.Transport, settings: SshSettings, *, send_passwor
                         raise
                     tried.append(name)
         except paramiko.SSHException as exc:
-            raise _refused(settings, tried, f"the server ended the login ({exc})") from exc
+            raise _refused(settings, tried, f"the server ended the login ({printable(str(exc))})") from exc
     if allowed:
-        raise _refused(settings, tried, f"it lets in by {', '.join(sorted(allowed))}")
+        raise _refused(settings, tried, f"it lets in by {printable(', '.join(sorted(allowed)))}")
 
 
 def _refused(settings: SshSettings, tried: list[str], answer: str) -> ConnectError:
@@ -103,9 +104,7 @@ def _credentials(
         yield (
             "the password",
             "keyboard-interactive",
-            lambda transport: transport.auth_interactive(
-                user, lambda _title, _text, prompts: [settings.password for _prompt in prompts]
-            ),
+            lambda transport: transport.auth_interactive(user, _Answers(settings.password, settings.password_prompts)),
         )
     others = [path for path in settings.identity_files if path != settings.private_key_file]
     if not settings.identities_only:
@@ -115,6 +114,26 @@ def _credentials(
     for path in others:
         for name, key in _keys_of_file(path, settings, agent_keys, unusable, must_exist=False):
             yield name, "publickey", by_key(key)
+
+
+class _Answers:
+    """Answer the questions of ``keyboard-interactive``: a hidden one with the password, a shown one with nothing.
+
+    A server may ask as often as it likes; after ``most`` passwords the login ends.
+    """
+
+    def __init__(self, password: str, most: int) -> None:
+        self._password = password
+        self._most = most
+        self._rounds = self._given = 0
+
+    def __call__(self, _title: str, _text: str, prompts: t.Sequence[tuple[str, bool]]) -> list[str]:
+        self._rounds += 1
+        hidden = sum(not shown for _prompt, shown in prompts)
+        if self._given + hidden > self._most or self._rounds > 2 * self._most:
+            raise paramiko.AuthenticationException(f"it asked for the password more than {self._most} times")
+        self._given += hidden
+        return ["" if shown else self._password for _prompt, shown in prompts]
 
 
 def _keys_of_file(

@@ -431,10 +431,20 @@ def test_an_unknown_host_key_is_refused_with_its_fingerprint_and_the_line_to_add
     assert line in message.splitlines()
     assert "Accepted publickey" not in sshd.log
 
-    fetched({**sshd.inventory_vars(), "ansible_host_key_checking": False}, aof, tmp_path / "copy")
-    assert sshd.known_hosts.read_text() == ""  # nothing is added silently
-
     sshd.known_hosts.write_text(line + "\n")
+    fetched(sshd.inventory_vars(), aof, tmp_path / "copy")
+
+
+def test_without_checking_an_unknown_host_key_is_added_as_by_ssh(
+    start_sshd: StartSshd, aof: Path, tmp_path: Path
+) -> None:
+    sshd = start_sshd()
+    line = sshd.known_hosts.read_text()
+    sshd.known_hosts.write_text("")
+    host = sshd.inventory_vars()
+    host["ansible_ssh_common_args"] += " -o HashKnownHosts=no"
+    fetched({**host, "ansible_host_key_checking": False}, aof, tmp_path / "copy")
+    assert sshd.known_hosts.read_text() == line
     assert not fetched(sshd.inventory_vars(), aof, tmp_path / "copy")["changed"]
 
 
@@ -617,6 +627,65 @@ def test_the_paramiko_connection_plugin_is_served(start_sshd: StartSshd, aof: Pa
     (home / ".ssh" / "known_hosts").write_text(sshd.known_hosts.read_text())
     fetched(host, aof, tmp_path / "copy", env={"HOME": str(home)})
     assert same_files(tmp_path / "copy", aof)
+
+
+@pytest.mark.xfail(core_version >= LooseVersion("2.21"), reason="ansible-core 2.21 removed the plugin", run=False)
+def test_the_paramiko_plugin_adds_keys_where_its_options_have_it_so(
+    start_sshd: StartSshd, aof: Path, tmp_path: Path
+) -> None:
+    sshd = start_sshd()
+    host = {**sshd.inventory_vars(), "ansible_connection": "ansible.builtin.paramiko_ssh"}
+    for name, options, added in (
+        ("added", {"ansible_paramiko_host_key_auto_add": True}, True),
+        (
+            "not_recorded",
+            {"ansible_paramiko_host_key_auto_add": True, "ansible_paramiko_record_host_keys": False},
+            False,
+        ),
+        ("not_checked", {"ansible_host_key_checking": False}, False),
+    ):
+        home = tmp_path / name
+        home.mkdir()
+        env = {"HOME": str(home), "ANSIBLE_HOST_KEY_AUTO_ADD": "", **_as_environment(options)}
+        fetched({**host, **options}, aof, tmp_path / f"copy_{name}", env=env)
+        written = home / ".ssh" / "known_hosts"
+        assert (written.read_text() if written.exists() else "") == (sshd.known_hosts.read_text() if added else "")
+
+
+def _as_environment(options: Vars) -> Vars:
+    """The options of the paramiko plugin that are no variables."""
+    names = {
+        "ansible_paramiko_host_key_auto_add": "ANSIBLE_PARAMIKO_HOST_KEY_AUTO_ADD",
+        "ansible_paramiko_record_host_keys": "ANSIBLE_PARAMIKO_RECORD_HOST_KEYS",
+    }
+    return {names[name]: str(value) for name, value in options.items() if name in names}
+
+
+@pytest.mark.xfail(core_version >= LooseVersion("2.21"), reason="ansible-core 2.21 removed the plugin", run=False)
+def test_the_proxy_command_of_the_paramiko_plugin_runs_without_a_shell(
+    start_sshd: StartSshd, aof: Path, tmp_path: Path
+) -> None:
+    jump, last = start_sshd(), start_sshd()
+    config = _config(tmp_path / "config", ("hop", jump, ""))
+    home, marker = tmp_path / "home", tmp_path / "a shell ran"
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh" / "known_hosts").write_text(last.known_hosts.read_text())
+    host = {
+        **last.inventory_vars(),
+        "ansible_connection": "ansible.builtin.paramiko_ssh",
+        "ansible_paramiko_proxy_command": f"ssh -F '{config}' -W %h:%p hop",
+    }
+    env = {"HOME": str(home)}
+    fetched(host, aof, tmp_path / "copy", env=env)
+    assert "Accepted publickey" in jump.log
+
+    for command, words in (
+        (f"ssh -F '{config}' -W %h:%p hop; touch '{marker}'", "hung up"),
+        (f"nosuchprogram %h `touch '{marker}'`", "can't be started: nosuchprogram: No such file"),
+        ("ssh 'unfinished", "can't be split into arguments: No closing quotation"),
+    ):
+        assert words in refused({**host, "ansible_paramiko_proxy_command": command}, aof, tmp_path / "other", env=env)
+    assert not marker.exists()
 
 
 def test_other_connections_and_delegated_tasks_are_refused_with_what_to_do(

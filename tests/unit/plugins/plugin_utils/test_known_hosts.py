@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError
 from ansible_collections.redisops.tair.plugins.plugin_utils._known_hosts import (
     HostKey,
+    Verdict,
     known_keys,
     known_types,
     names_of,
@@ -59,7 +60,7 @@ def known_hosts(tmp_path: Path) -> Path:
 def test_names_match_as_openssh_has_it(names: str, host: str, port: int, accepted: bool, known_hosts: Path) -> None:
     known_hosts.write_text(line(names, KEY))
     if accepted:
-        assert verify(KEY, settings(known_hosts, host, port)) is True
+        assert verify(KEY, settings(known_hosts, host, port)) == Verdict()
     else:
         with pytest.raises(ConnectError, match="is unknown"):
             verify(KEY, settings(known_hosts, host, port))
@@ -73,14 +74,14 @@ def test_hashed_names_of_ssh_keygen_match(port: int, known_hosts: Path) -> None:
     known_hosts.write_text(line(names_of(settings(known_hosts, port=port))[0], real))
     subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(known_hosts)], check=True, capture_output=True)
     assert "redis1" not in known_hosts.read_text()
-    assert verify(real, settings(known_hosts, port=port))
+    assert verify(real, settings(known_hosts, port=port)) == Verdict()
     with pytest.raises(ConnectError, match="is unknown"):
         verify(real, settings(known_hosts, "redis2", port))
 
 
 def test_one_of_several_keys_of_a_host_is_enough(known_hosts: Path) -> None:
     known_hosts.write_text(line("redis1", OTHER) + line("redis1", RSA) + line("redis1", KEY))
-    assert verify(KEY, settings(known_hosts))
+    assert verify(KEY, settings(known_hosts)) == Verdict()
     assert known_types(settings(known_hosts)) == ["ssh-ed25519", "ssh-rsa"]
 
 
@@ -98,19 +99,20 @@ def test_a_key_of_another_type_is_unknown_but_not_changed(known_hosts: Path) -> 
         verify(KEY, settings(known_hosts))
 
 
-def test_accept_new_takes_an_unknown_key_and_no_changed_one(known_hosts: Path) -> None:
+def test_accept_new_records_an_unknown_key_and_accepts_no_changed_one(known_hosts: Path) -> None:
     known_hosts.write_text("")
-    assert verify(KEY, settings(known_hosts, strict="accept-new")) is True
-    known_hosts.write_text(line("redis1", OTHER))
-    with pytest.raises(ConnectError, match="has changed"):
-        verify(KEY, settings(known_hosts, strict="accept-new"))
+    assert verify(KEY, settings(known_hosts, port=2222, strict="accept-new")) == Verdict(record=("[redis1]:2222",))
+    for other in (OTHER, RSA):
+        known_hosts.write_text(line("redis1", other))
+        with pytest.raises(ConnectError, match="has changed" if other is OTHER else "what is known is ssh-rsa"):
+            verify(KEY, settings(known_hosts, strict="accept-new"))
 
 
 def test_without_checking_a_changed_key_is_not_good_enough_for_a_password(known_hosts: Path) -> None:
     known_hosts.write_text("")
-    assert verify(KEY, settings(known_hosts, strict="no")) is True
+    assert verify(KEY, settings(known_hosts, strict="no")) == Verdict(record=("redis1",))
     known_hosts.write_text(line("redis1", OTHER))
-    assert verify(KEY, settings(known_hosts, strict="no")) is False
+    assert verify(KEY, settings(known_hosts, strict="no")) == Verdict(send_password=False)
 
 
 def test_a_certificate_authority_is_no_host_key(known_hosts: Path) -> None:
@@ -128,7 +130,7 @@ def test_a_revoked_key_is_refused_by_every_setting(known_hosts: Path) -> None:
 
 def test_an_alias_is_looked_up_instead_of_the_name_and_has_no_port(known_hosts: Path) -> None:
     known_hosts.write_text(line("alias", KEY))
-    assert verify(KEY, settings(known_hosts, port=2222, host_key_alias="Alias"))
+    assert verify(KEY, settings(known_hosts, port=2222, host_key_alias="Alias")) == Verdict()
 
 
 def test_lines_that_make_no_sense_are_passed_over(known_hosts: Path) -> None:

@@ -131,9 +131,9 @@ def test_without_options_it_is_the_present_user_on_port_22_with_the_usual_keys()
 
 def test_a_key_in_the_inventory_is_the_only_one_to_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
-    settings = settings_of(Plugin(private_key="-----BEGIN", private_key_passphrase="open", private_key_file="/other"))
+    settings = settings_of(Plugin(private_key="-----BEGIN", private_key_passphrase="sesame", private_key_file="/other"))
     assert settings.identity_files == () and settings.agent_socket == "" and settings.private_key_file is None
-    assert settings.private_key == "-----BEGIN" and "BEGIN" not in repr(settings) and "open" not in repr(settings)
+    assert settings.private_key == "-----BEGIN" and "BEGIN" not in repr(settings) and "sesame" not in repr(settings)
 
 
 def test_the_paramiko_plugin_has_its_own_names_and_no_ssh_config() -> None:
@@ -146,7 +146,7 @@ def test_the_paramiko_plugin_has_its_own_names_and_no_ssh_config() -> None:
     }
     settings = settings_of(Plugin("paramiko", **options))
     assert str(settings) == "deploy@redis1:22" and settings.strict == "yes" and settings.identity_files == ()
-    assert settings.proxy_command == "nc redis1 22"
+    assert settings.proxy_arguments == ("nc", "redis1", "22") and settings.proxy_command == ""
     assert settings_of(Plugin("paramiko", **{**options, "host_key_auto_add": True})).strict == "accept-new"
 
 
