@@ -87,6 +87,9 @@ def test_damage_is_a_result_with_its_place(tmp_path: Path, run_module: RunModule
         "file": str(path),
         "offset": 36,
         "expected": "'$' and the length of an argument",
+        "key": None,
+        "database": None,
+        "count": 1,
     }
     assert result["commands"] == {"SET": 1}
     assert "secret" not in json.dumps(result)

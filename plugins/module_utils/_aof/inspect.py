@@ -24,6 +24,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
 from ansible_collections.redisops.tair.plugins.module_utils._aof.grammar import ARRAY, BULK, MAX_HEADER, read_header
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof, Part
 from ansible_collections.redisops.tair.plugins.module_utils._aof.places import Place, Places
+from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import damaged_values
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Rdb
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry, Function, ModuleAux
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import UNBUILDABLE, kind_of
@@ -43,11 +44,15 @@ _SHORT_ARGUMENT = 64
 
 @dataclass(frozen=True)
 class Damage:
-    """Where in a file something else was expected. Nothing after it has been read."""
+    """Where in a file something else was expected. Nothing after it has been read, unless it is the value of a ``key``."""
 
     path: Path
     offset: int
     expected: str
+    key: bytes | None = None
+    database: int | None = None
+    count: int = 1
+    """Of damaged values."""
 
 
 @dataclass
@@ -93,8 +98,11 @@ class Inspection:
     damage: Damage | None = None
 
 
-def inspect(aof: OpenAof) -> Inspection:
-    """Read the whole AOF, up to damage if there is some. Raises :class:`AofFormatError` where a file becomes shorter."""
+def inspect(aof: OpenAof, *, check_values: bool = False) -> Inspection:
+    """Read the whole AOF, up to damage if there is some.
+
+    ``check_values``: check those of an RDB that has a checksum, too. Raises :class:`AofFormatError` where a file becomes shorter.
+    """
     inspection = Inspection(Tally(), Annotations())
     tally = inspection.tally
     path: Path | None = None
@@ -104,8 +112,8 @@ def inspect(aof: OpenAof) -> Inspection:
             path, reached = part.path, part.start
             tally.begin(str(path))
         # Where the given base size is not a command's end, the command belongs to what comes after it.
-        reached = _take(inspection, part, reached)
-        if inspection.damage is not None:
+        reached = _take(inspection, part, reached, check_values)
+        if inspection.damage is not None and inspection.damage.key is None:
             break
         if following is not None and following.path == path:
             continue
@@ -119,10 +127,10 @@ def inspect(aof: OpenAof) -> Inspection:
     return inspection
 
 
-def _take(inspection: Inspection, part: Part, start: int) -> int:
+def _take(inspection: Inspection, part: Part, start: int, check_values: bool) -> int:
     """Read a part from ``start`` on; the offset that was reached."""
     if part.preamble is not None:
-        return _take_rdb(inspection, part)
+        return _take_rdb(inspection, part, check_values)
     tally = inspection.tally
     if part.behind_preamble:
         tally.begin(str(part.path))
@@ -161,7 +169,7 @@ def _take(inspection: Inspection, part: Part, start: int) -> int:
         start, rewritten = reached, False
 
 
-def _take_rdb(inspection: Inspection, part: Part) -> int:
+def _take_rdb(inspection: Inspection, part: Part, check_values: bool) -> int:
     """The same of an RDB: a key is told as a RESTORE of its record's size."""
     found = inspection.rdb = RdbFound(part.path)
     rdb = Rdb(part.fd, part.start, part.end, where=str(part.path))
@@ -193,6 +201,8 @@ def _take_rdb(inspection: Inspection, part: Part) -> int:
                 place = Place(str(part.path), start, database, b"RESTORE", record.key, reached - start)
                 places.note(lambda place=place: place)  # type: ignore[misc]
         reached = rdb.tail or reached
+        if check_values or not rdb.has_checksum:
+            inspection.damage = _damaged_value(part, rdb)
     except AofFormatError as exc:
         if "expected" not in exc.facts:
             raise  # it became shorter
@@ -206,6 +216,18 @@ def _take_rdb(inspection: Inspection, part: Part) -> int:
     inspection.read_bytes += reached - part.start
     inspection.rewritten_bytes += reached - part.start
     return reached
+
+
+def _damaged_value(part: Part, rdb: Rdb) -> Damage | None:
+    """Return the first value of an RDB that a server can't use; None if all are sound."""
+    where = str(part.path)
+    again = Rdb(part.fd, part.start, part.end, where=where, verify=False)
+    damaged = list(damaged_values(part.fd, again, rdb.version, where=where))
+    if not damaged:
+        return None
+    entry, kind, expected = damaged[0]
+    expected = f"{expected} (in a {kind})"
+    return Damage(part.path, entry.start, expected, entry.key, entry.database, len(damaged))
 
 
 class _Records:

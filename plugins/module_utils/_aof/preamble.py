@@ -20,8 +20,11 @@ from functools import cached_property
 from ansible_collections.redisops.tair.plugins.module_utils._aof import rdb_types
 from ansible_collections.redisops.tair.plugins.module_utils._aof.crc64 import checksum
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import END, Rdb
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry, ModuleAux
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_extents import SINGLE
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry, ModuleAux, Run
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_sanity import Sanity
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import what_no_command_builds
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_window import Window
 
 _READ_BYTES = 1 << 20
 #: From one place where a walk may begin to the next, at least.
@@ -36,6 +39,14 @@ class Sample:
 
     count: int = 0
     first: list[Entry] = field(default_factory=list)
+
+
+class DamagedValue(t.NamedTuple):
+    """A key whose value a server can't use, and what was expected instead of it."""
+
+    entry: Entry
+    kind: str
+    expected: str
 
 
 @dataclass
@@ -53,8 +64,33 @@ class Contents:
     cuts: list[tuple[int, int]] = field(default_factory=list)
     """Offsets where a walk may begin, as a key ends there and all that belongs to it, and the database that is selected there.
     The last one is the end."""
+    has_checksum: bool = False
+    """Whether the source gave it a checksum, which has been verified."""
     unbuildable: dict[str, Sample] = field(default_factory=dict)
     """What no command builds, by what it is: a target can only have it as it stands, if at all."""
+
+
+def damaged_values(
+    fd: int, rdb: Rdb, version: int, *, where: str, takes: t.Callable[[bytes, int], bool] | None = None
+) -> t.Iterator[DamagedValue]:
+    """Check the values of an RDB of ``version``, and yield the damaged ones."""
+    sanity = Sanity(version, rdb.templates)
+    single = SINGLE
+    for found in rdb.runs():
+        if isinstance(found, Run):
+            data, base = found.data, found.base
+            for key, expiry, rdb_type, start, end in found.rows:
+                if rdb_type in single:
+                    fault = sanity.fault_in(data, start, end, rdb_type)
+                else:
+                    fault = sanity.fault(Window.of(data[start:end], where=where, start=base + start), rdb_type)
+                if fault is not None and (takes is None or takes(key, found.database)):
+                    entry = Entry(key, found.database, expiry, rdb_type, base + start, base + end)
+                    yield DamagedValue(entry, rdb_types.kind_of(rdb_type, version), fault)
+        elif isinstance(found, Entry):
+            fault = sanity.fault(Window(fd, found.start, found.end, where=where), found.type)
+            if fault is not None and (takes is None or takes(found.key, found.database)):
+                yield DamagedValue(found, rdb_types.kind_of(found.type, version), fault)
 
 
 class Preamble:
@@ -99,7 +135,20 @@ class Preamble:
         found.keys.update(rdb.skimmed)
         found.cuts.append((t.cast(int, rdb.tail), rdb.database))
         found.end, found.version, found.templates = t.cast(int, rdb.tail), rdb.version, rdb.templates
+        found.has_checksum = rdb.has_checksum
         return found
+
+    @property
+    def has_checksum(self) -> bool:
+        """Whether the source gave the RDB a checksum (``rdbchecksum yes``), by which it is known to be as it was written."""
+        return self._is_all_of_it or self.contents.has_checksum
+
+    def damaged_values(self, takes: t.Callable[[bytes, int], bool] | None = None) -> t.Iterator[DamagedValue]:
+        """Check every value; yield the damaged ones. It takes about 10 s for a million keys.
+
+        ``takes``: whether a key of a database is wanted at all.
+        """
+        return damaged_values(self._fd, self.walk(0, 0), self.version, where=self._where, takes=takes)
 
     @property
     def cuts(self) -> t.Sequence[tuple[int, int]]:

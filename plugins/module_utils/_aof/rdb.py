@@ -145,6 +145,8 @@ class Rdb:
         self.skimmed: Counter[int] = Counter()
         self.version = version
         self.tail: int | None = None
+        self.has_checksum = False
+        """Known at the end: whether the source gave the RDB a checksum (``rdbchecksum yes``)."""
 
     @property
     def reached(self) -> int:
@@ -355,6 +357,7 @@ class Rdb:
         start = window.offset
         if self.version >= 5:
             told = window.number("<Q", "a checksum")
+            self.has_checksum = told != 0
             if self._verify and told not in (0, found):  # 0: the source has rdbchecksum no
                 raise window.corrupt(start, f"the checksum {found:#018x} of everything before it")
         self.tail = window.offset

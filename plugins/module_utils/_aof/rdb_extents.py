@@ -133,11 +133,11 @@ def _stream(window: Window, rdb_type: int) -> None:
         if rdb_type >= rdb_types.STREAM_5:
             window.skip(window.length("the number of entries given back") * 16, "the entries given back")
     if rdb_type >= rdb_types.STREAM_4:
-        _stream_producers(window)
+        skip_producers(window)
 
 
-def _stream_producers(window: Window) -> None:
-    """What makes XADD idempotent."""
+def skip_producers(window: Window) -> None:
+    """Skip what makes XADD idempotent."""
     window.length("how long a stream remembers producers' identifiers")
     window.length("how many of them a stream remembers")
     for _producer in range(window.length("the number of a stream's producers")):

@@ -58,6 +58,13 @@ class Window:
         self._value = 0
         self._block_bytes = block_bytes
 
+    @classmethod
+    def of(cls, data: bytes, *, where: str, start: int = 0) -> Window:
+        """Return a window over bytes that are at hand and stand at ``start`` of what ``where`` names."""
+        window = cls(-1, start, start + len(data), where=where)
+        window.data = data
+        return window
+
     @property
     def offset(self) -> int:
         return self.base + self.at
@@ -247,7 +254,9 @@ class Window:
     # ------------------------------------------------------------------------------------------------------- damage
 
     def corrupt(self, offset: int, expected: str) -> AofFormatError:
-        found = os.pread(self._fd, max(min(16, self.end - offset), 0), offset)
+        size = max(min(16, self.end - offset), 0)
+        at = offset - self.base
+        found = os.pread(self._fd, size, offset) if self._fd >= 0 else self.data[at : at + size]
         return AofFormatError(
             f"{self._where} is damaged at byte {offset}: {expected} was expected there, found {found!r}",
             todo="Fetch the AOF again, or rewrite it on the source (redis-check-rdb tells the same of the source's file)",

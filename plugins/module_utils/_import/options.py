@@ -32,6 +32,8 @@ class Options:
     rate_limit: int = 0
     """Bytes a second; 0 is no limit."""
     selection: Selection = field(default_factory=Selection)
+    check_values: bool = False
+    """Whether the values of an RDB are checked that has a checksum, too."""
     compat: bool = True
     """Whether an older target is sent the equivalents of what it does not know."""
     drop: tuple[str, ...] = ()

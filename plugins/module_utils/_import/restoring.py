@@ -19,13 +19,15 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_frames import RdbTarget
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer, dumped, restore_command
-from ansible_collections.redisops.tair.plugins.module_utils._errors import TargetStateError
+from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError, TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, printable
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply
 
 _TRIAL = CHECKPOINT_PREFIX + b"trial"
 _TOO_NEW = "DUMP payload"
+#: How many damaged keys a message describes, and how many the result names.
+_SHOWN, _MOST_KEYS = 5, 100
 
 
 def level_of(redis_version: str | None) -> tuple[int, int]:
@@ -37,12 +39,16 @@ def level_of(redis_version: str | None) -> tuple[int, int]:
 def prepare(session: Session, redis_version: str | None, *, dry_run: bool = False) -> None:
     """Find out what the target takes, and refuse what can't be brought there.
 
-    ``dry_run``: by the target's version, without a trial. Raises :class:`TargetStateError`.
+    ``dry_run``: by the target's version, without a trial. Raises :class:`TargetStateError`, and :class:`AofFormatError` for
+    damaged values.
     """
     left = [part for part in session.aof.parts if session.checkpoint.position < part.position + part.size]
     preambles = [(part, part.preamble) for part in left if part.preamble is not None]
     if not preambles:
         return
+    for part, preamble in preambles:
+        if session.options.check_values or not preamble.has_checksum:
+            _refuse_damaged(session, part, preamble)
     level = level_of(redis_version)
     accepted = rdb_types.server_rdb_version("redis", level) if dry_run else _accepted(session)
     session.rdb = RdbTarget(accepted, level)
@@ -54,6 +60,30 @@ def prepare(session: Session, redis_version: str | None, *, dry_run: bool = Fals
                 f"{part.path} holds what the module {module} keeps beside its keys. No command brings that anywhere: "
                 "see to it by the means of the module"
             )
+
+
+def _refuse_damaged(session: Session, part: Part, preamble: Preamble) -> None:
+    """Refuse values that would crash the target. Raises :class:`AofFormatError`."""
+    selection = session.options.selection
+    damaged = list(preamble.damaged_values(None if selection.takes_all else selection.takes))
+    if not damaged:
+        return
+    first = damaged[0]
+    shown = ", ".join(
+        f"the {one.kind} '{printable(one.entry.key)}' of database {one.entry.database} at byte {one.entry.start} "
+        f"({one.expected} was expected)"
+        for one in damaged[:_SHOWN]
+    )
+    raise AofFormatError(
+        f"{part.path} holds {len(damaged)} damaged value{'s' * (len(damaged) > 1)}: {shown}. A server that is given such a "
+        "value crashes when it is read",
+        changed=session.state(),
+        todo="Leave the keys out (exclude_keys), or set rdbchecksum yes on the source, rewrite its AOF and fetch it again",
+        file=str(part.path),
+        offset=first.entry.start,
+        expected=first.expected,
+        damaged_keys=[printable(one.entry.key) for one in damaged[:_MOST_KEYS]],
+    )
 
 
 def _accepted(session: Session) -> int:
