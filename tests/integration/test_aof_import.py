@@ -63,8 +63,6 @@ def test_a_real_aof_arrives_as_the_data_that_its_server_had(
     target.client().flushall()
     if version_of(build.version) >= (7,):
         target.client().function_flush()
-    # Redis 5.0 writes for an empty stream what no server takes, and loses it in its own restart too.
-    unreadable = 3 if aof.version.startswith("5.0") and aof.variant != "no-rewrite" else 0
 
     result = run_module(
         "aof_import",
@@ -72,14 +70,11 @@ def test_a_real_aof_arrives_as_the_data_that_its_server_had(
             **target.login(),
             "path": str(aof.aof),
             "aof_base_size": aof.meta["bytes"] if aof.variant == "base" else 0,
-            "on_error": "continue",
-            "max_errors": 3,
         },
     )
 
     assert not result["failed"], result
-    assert result["errors"] == unreadable
-    assert result["summary"] == f"errors: {unreadable}, replies: {result['replies']}"
+    assert result["summary"] == f"errors: 0, replies: {result['replies']}"
     if "truncated" not in aof.variant:
         assert result["replies"] == aof.meta["commands"]
         assert result["truncated_bytes"] == 0
@@ -89,7 +84,13 @@ def test_a_real_aof_arrives_as_the_data_that_its_server_had(
     expected = aof.expected
     if str(aof) == "redis-3.2.13/truncated-multi":
         expected = snapshot.load(str(aof.directory / "expected.multi-dropped.json"), None)  # 3.2 applies an open MULTI
-    assert snapshot.diff(expected, snapshot.snapshot(target.host, target.port)) == []
+    differences = snapshot.diff(expected, snapshot.snapshot(target.host, target.port))
+    if aof.version.startswith("5.0") and aof.variant != "no-rewrite":
+        # A stream that never had an entry: Redis 5.0 cannot load what its own rewrite wrote for it.
+        assert result["adapted"] == {"XADD 0-0": 1}
+        assert [(one["what"], b"xmk" in snapshot.unb64(one["key"])) for one in differences] == [("key extra", True)]
+    else:
+        assert differences == []
     assert not any(target.client(db=db).exists(CHECKPOINT) for db in result["databases"])
 
 

@@ -150,3 +150,32 @@ def test_flush_takes_functions_away_too(start_server: StartServer, tmp_path: Pat
 
     assert not result["failed"], result["msg"]
     assert server.client().keys() == [b"new"] and len(server.client().function_list()) == 1
+
+
+@pytest.mark.parametrize("target_build", ["redis-5.0.6", "redis-7.0.15", "redis-8.2.3", "valkey-9.1.2"])
+def test_stream_that_never_had_an_entry_arrives_from_the_rewrite_of_redis_5(
+    target_build: str, start_server: StartServer, run_module: RunModule
+) -> None:
+    source = start_server("redis-5.0.6", {"appendonly": "yes", "aof-use-rdb-preamble": "no"})
+    source.client().execute_command("XGROUP", "CREATE", "empty", "workers", "$", "MKSTREAM")
+    source.client(db=2).execute_command("XGROUP", "CREATE", "also empty", "workers", "$", "MKSTREAM")
+    source.client().xadd("full", {"MAXLEN": "0"}, id="1-1")
+    source.client().bgrewriteaof()
+    source.wait_for_rewrite()
+    assert b"MAXLEN\r\n$1\r\n0\r\n$3\r\n0-0" in source.aof_path().read_bytes()
+    target = start_server(target_build)
+
+    refused = run_module("aof_import", {"path": str(source.aof_path()), **target.login(), "compat": "off"})
+    assert refused["failed"] and "XADD" in refused["msg"]
+    result = run_module(
+        "aof_import", {"path": str(source.aof_path()), **target.login(), "if_not_empty": "flush", "resume": False}
+    )
+
+    assert not result["failed"], result["msg"]
+    assert (result["errors"], result["adapted"]) == (0, {"XADD 0-0": 2})
+    expected = snapshot.snapshot(source.host, source.port)
+    assert len(expected["dbs"]["0"]) == 2 and len(expected["dbs"]["2"]) == 1
+    assert snapshot.diff(expected, snapshot.snapshot(target.host, target.port)) == []
+    if target_build != "redis-5.0.6":
+        assert target.client().xinfo_groups("empty")[0]["name"] == b"workers"
+        assert target.client().xinfo_stream("empty").get("entries-added", 0) == 0

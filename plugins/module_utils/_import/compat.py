@@ -29,6 +29,8 @@ Rewriting = t.Callable[[Command], t.Optional[list[Command]]]
 
 _COMPARISONS = frozenset((b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE"))
 _ABSOLUTE = {b"PXAT": b"PEXPIREAT", b"EXAT": b"EXPIREAT"}
+#: A group that is created with a stream, and destroyed at once.
+_NO_GROUP = b"redisops.tair:none"
 
 
 def _nothing(_command: Command) -> list[Command] | None:
@@ -49,6 +51,10 @@ class Row:
     rest: Rewriting = _nothing
     fewest: int = 0
     """Arguments that a command of this form has at least, its name counted."""
+    marker: bytes = b""
+    """Bytes that every command of this form contains, and few others do: a block without them is not searched."""
+    refused_by_all: bool = False
+    """Whether every server refuses the form, so that no target is asked."""
 
     @property
     def form(self) -> str:
@@ -118,6 +124,19 @@ def _xgroup(command: Command) -> list[Command] | None:
         return None
     at = next((n for n in range(5, len(command) - 1) if command[n].upper() == b"ENTRIESREAD"), None)
     return None if at is None else [[*command[:at], *command[at + 2 :]]]
+
+
+def _xadd_nothing(command: Command) -> list[Command] | None:
+    """Create a stream that never had an entry.
+
+    The rewrite of Redis 5.0 writes ``XADD key MAXLEN 0 0-0 x y`` for it, and no server accepts the ID 0-0.
+    """
+    if len(command) != 7 or command[2].upper() != b"MAXLEN" or command[3:5] != [b"0", b"0-0"]:
+        return None
+    return [
+        [b"XGROUP", b"CREATE", command[1], _NO_GROUP, b"0", b"MKSTREAM"],
+        [b"XGROUP", b"DESTROY", command[1], _NO_GROUP],
+    ]
 
 
 def _hgetdel(command: Command) -> list[Command] | None:
@@ -211,6 +230,13 @@ def _hset(command: Command) -> list[Command] | None:
 
 #: In the order of the versions that brought the forms.
 ROWS: tuple[Row, ...] = (
+    Row(
+        Form("XADD", "0-0", "5.0.0"),
+        _xadd_nothing,
+        fewest=7,
+        marker=b"\r\n$1\r\n0\r\n$3\r\n0-0\r\n",
+        refused_by_all=True,
+    ),
     Row(Form("SET", "PXAT", "6.2.0"), _set_expiring, fewest=5),
     Row(Form("GETEX", "", "6.2.0"), _getex),
     Row(Form("GETDEL", "", "6.2.0"), _getdel),
@@ -247,6 +273,8 @@ class Compat:
         for row in rows:
             self._rows.setdefault(row.name, []).append(row)
         self._fewest = {name: min(row.fewest for row in rows) for name, rows in self._rows.items()}
+        # Of several rows of a name one without a marker concerns every block.
+        self._markers = {name: min(row.marker for row in rows) for name, rows in self._rows.items()}
 
     @property
     def needed(self) -> bool:
@@ -254,14 +282,17 @@ class Compat:
         return bool(self._rows)
 
     def concerns_large(self, command: LargeCommand) -> bool:
-        """Whether it may have to be another one."""
-        fewest = self._fewest.get(command.name.upper())
-        return fewest is not None and command.args >= fewest
+        """Whether it may have to be another one. A form with a marker is never large."""
+        name = command.name.upper()
+        fewest = self._fewest.get(name)
+        return fewest is not None and command.args >= fewest and not self._markers[name]
 
     def concerns(self, block: Block) -> bool:
         """Whether any of its commands may have to be another one. Most are of forms that every server knows."""
         for name in self._fewest.keys() & {name.upper() for name in block.names}:
             fewest = self._fewest[name]
+            if self._markers[name] not in block.data:
+                continue
             if not fewest or any(len(command) >= fewest and command[0].upper() == name for command in block.commands):
                 return True
         return False
@@ -285,7 +316,11 @@ def remedies(what: str) -> tuple[bool, str | None]:
     if what == "RESTORE":
         return True, None  # keys of an RDB are built by other commands where it can't be used
     name, _blank, option = what.partition(" ")
-    rows = [row for row in ROWS if row.name.decode() == name and bool(row.asked.option) == bool(option)]
+    rows = [
+        row
+        for row in ROWS
+        if row.name.decode() == name and bool(row.asked.option) == bool(option) and not row.refused_by_all
+    ]
     return (
         any(row.rewrite is not _no_equivalent for row in rows),
         next((row.droppable for row in rows if row.droppable), None),
@@ -299,5 +334,5 @@ def compat_for(endpoint: Endpoint, redis_version: str | None, drop: t.Collection
         raise TairError(
             f"Nothing is called '{unknown[0]}' that could be dropped", todo=f"Choose among {', '.join(DROPPABLE)}"
         )
-    missing = lacks(endpoint, [row.asked for row in ROWS], redis_version)
-    return Compat([row for row in ROWS if row.asked in missing], frozenset(drop))
+    missing = lacks(endpoint, [row.asked for row in ROWS if not row.refused_by_all], redis_version)
+    return Compat([row for row in ROWS if row.refused_by_all or row.asked in missing], frozenset(drop))

@@ -43,6 +43,13 @@ _CASES: list[tuple[str, str, list[str] | None]] = [
     ("LMOVE", "LMOVE a b right left", ["RPOPLPUSH a b"]),
     ("LMOVE", "LMOVE a b LEFT LEFT", None),
     ("COPY", "COPY a b", None),
+    (
+        "XADD 0-0",
+        "XADD s MAXLEN 0 0-0 x y",
+        ["XGROUP CREATE s redisops.tair:none 0 MKSTREAM", "XGROUP DESTROY s redisops.tair:none"],
+    ),
+    ("XADD 0-0", "XADD s MAXLEN 0 0-1 x y", None),
+    ("XADD 0-0", "XADD s MAXLEN = 0 0-0 x y", None),
     ("XSETID ENTRIESADDED", "XSETID s 1-1 ENTRIESADDED 3 MAXDELETEDID 1-0", ["XSETID s 1-1"]),
     ("XSETID ENTRIESADDED", "XSETID s 1-1 OTHER 3", None),
     ("XGROUP ENTRIESREAD", "XGROUP CREATE s g 1-1 MKSTREAM ENTRIESREAD 2", ["XGROUP CREATE s g 1-1 MKSTREAM"]),
