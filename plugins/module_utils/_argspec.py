@@ -18,7 +18,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import TairE
 from ansible_collections.redisops.tair.plugins.module_utils._masking import with_unmasked
 
 #: What may be left out by name where a target does not know it; see :mod:`_import.compat`.
-DROPPABLE = ("functions", "hash_field_ttl")
+DROPPABLE = ("functions", "hash_field_ttl", "member_ttl", "stream_producers")
 #: Administrators take these away from clients by ``rename-command``, and a source has to run them.
 RENAMEABLE = ("CONFIG", "BGREWRITEAOF")
 

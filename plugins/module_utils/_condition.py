@@ -10,27 +10,32 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.redisops.tair.plugins.module_utils._contents import look_at_contents
+from ansible_collections.redisops.tair.plugins.module_utils._contents import search_contents
 from ansible_collections.redisops.tair.plugins.module_utils._host_memory import host_memory
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.plugins.module_utils._scan import FoundKey
 from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts
 from ansible_collections.redisops.tair.plugins.module_utils._source import loaded_modules
 
 
 def describe_condition(endpoint: Endpoint, facts: ServerFacts, *, here: bool) -> dict[str, t.Any]:
     """What ``aof_info`` returns beside the AOF itself. ``here``: whether this process may run on the server's host."""
-    contents = look_at_contents(endpoint, facts, loaded_modules(facts))
+    contents = search_contents(endpoint, facts, loaded_modules(facts))
     return {
         "last_save_ok": facts.info.get("rdb_last_bgsave_status", "ok") == "ok",
         "save_in_progress": bool(facts.info.get("rdb_bgsave_in_progress")),
         "primary": primary_of(facts.info),
         "replicas": replicas_of(facts.info),
         "host_memory": host_memory(endpoint, here=here),
-        "unrewritable": None
-        if contents.unrewritable is None
-        else [{"type": one.type, "database": one.database, "key": one.key} for one in contents.unrewritable],
+        "unrewritable": _as_dicts(contents.unrewritable),
+        "expiring_members": _as_dicts(contents.expiring_members),
         "rewrite_writes": list(contents.rewrite_writes),
+        "rewrite_may_write": list(contents.rewrite_may_write),
     }
+
+
+def _as_dicts(keys: t.Sequence[FoundKey] | None) -> list[dict[str, t.Any]] | None:
+    return None if keys is None else [{"type": one.type, "database": one.database, "key": one.key} for one in keys]
 
 
 def primary_of(info: t.Mapping[str, t.Any]) -> dict[str, t.Any] | None:

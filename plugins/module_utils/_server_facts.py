@@ -43,6 +43,11 @@ class ServerFacts:
     """Database number to number of keys; databases without keys are not listed."""
     info: dict[str, t.Any]
 
+    @property
+    def libraries(self) -> int:
+        """Number of libraries of functions (7.0 and newer); 0 where the server does not tell."""
+        return int(self.info.get("number_of_libraries", 0))
+
 
 def server_facts(client: redis.Redis, endpoint: Endpoint) -> ServerFacts:
     """Ask a server what it is. Raises :class:`ReplyError` or :class:`ConnectError`."""

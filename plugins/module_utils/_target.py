@@ -65,6 +65,8 @@ class Target:
     databases: int
     keyspace: dict[int, int]
     """Keys by database, without our own checkpoints as far as a look at few keys shows them."""
+    libraries: int
+    """Libraries of functions, on a cluster of the master that has the most."""
     unfinished_import: bool
     """Whether one of our imports has begun and not ended there."""
     evicted_keys: int | None
@@ -79,7 +81,7 @@ class Target:
 
     @property
     def empty(self) -> bool:
-        return not self.keyspace
+        return not self.keyspace and not self.libraries
 
 
 class _Probe:
@@ -139,6 +141,7 @@ def describe_target(endpoint: Endpoint) -> Target:
             eviction_policy=(facts.eviction_policy if facts else "") or probe.config("maxmemory-policy"),
             databases=databases,
             keyspace=keyspace,
+            libraries=max((node.libraries for node in told), default=0),
             unfinished_import=any(_holds_checkpoint(probe, database) for database in keyspace),
             evicted_keys=_total(told, "evicted_keys"),
             expired_keys=_total(told, "expired_keys"),

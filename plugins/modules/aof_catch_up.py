@@ -136,7 +136,7 @@ options:
       - As O(redisops.tair.aof_import#module:drop).
     type: list
     elements: str
-    choices: [functions, hash_field_ttl]
+    choices: [functions, hash_field_ttl, member_ttl, stream_producers]
     default: []
   timeout:
     description:

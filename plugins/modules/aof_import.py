@@ -86,7 +86,7 @@ options:
     default: 0
   if_not_empty:
     description:
-      - What to do when the target holds keys and no checkpoint of this AOF.
+      - What to do when the target holds keys or libraries of functions, and no checkpoint of this AOF. With O(slots), only keys count.
     type: str
     choices:
       fail: Refuse.
@@ -184,10 +184,13 @@ options:
     description:
       - What may be left out where the target does not know it and nothing else means the same.
       - V(functions) leaves out libraries of functions. V(hash_field_ttl) leaves out when fields of hashes expire; the fields stay.
+      - V(member_ttl) leaves out when members expire that KeyDB's C(EXPIREMEMBER) was used on; the members stay. Fields of hashes that a
+        hybrid AOF or a dump of KeyDB holds are covered by V(hash_field_ttl), because a target with C(HPEXPIREAT) keeps their expiry.
+      - V(stream_producers) leaves out which identifiers of producers a stream has accepted (C(XADD) with C(IDMP), Redis 8.6).
       - What was left out is counted in RV(dropped), and is missing in a comparison.
     type: list
     elements: str
-    choices: [functions, hash_field_ttl]
+    choices: [functions, hash_field_ttl, member_ttl, stream_producers]
     default: []
   rate_limit:
     description:

@@ -294,14 +294,43 @@ unrewritable:
       description: Name of the key.
       type: str
   sample: []
+expiring_members:
+  description:
+    - Keys of KeyDB with members that expire (C(EXPIREMEMBER)), the first of each type. KeyDB writes broken commands for them when it
+      rewrites its AOF without an RDB preamble, and reports success.
+    - The search takes three seconds at most, and only databases with expiring keys are searched. V(null) if that was not enough.
+    - Always empty for any other server.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    type:
+      description: The type's name as C(TYPE) returns it.
+      type: str
+    database:
+      description: Number of the database.
+      type: int
+    key:
+      description: Name of the key.
+      type: str
+  sample: []
 rewrite_writes:
   description:
-    - Examples of commands that a rewrite will write for what the server holds now, and that older targets may lack (functions,
-      hash fields that expire, streams of 7.0). To be given to M(redisops.tair.tair_info) as O(redisops.tair.tair_info#module:commands).
+    - Examples of commands that a rewrite will write for what the server holds now, and that older targets may lack (functions, hash
+      fields that expire, streams of 7.0 and 8.6, arrays of 8.10, expiring members of KeyDB).
+    - To be given to M(redisops.tair.tair_info) as O(redisops.tair.tair_info#module:commands).
   returned: success
   type: list
   elements: str
   sample: [FUNCTION LOAD code]
+rewrite_may_write:
+  description:
+    - Names of commands that a rewrite may write, and that older targets may lack. The search for keys that need them did not end
+      within three seconds, or the server refused it.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 """
 
 from contextlib import closing

@@ -157,9 +157,11 @@ options:
     description:
       - What is not compared, because an older target can't hold it; what O(redisops.tair.aof_import#module:drop) has left out.
       - V(functions) are libraries of functions, V(hash_field_ttl) is when fields of hashes expire. The fields themselves are compared.
+      - V(member_ttl) is when members expire on KeyDB. That is never compared, because no other server has it. V(stream_producers), the
+        identifiers that a stream of Redis 8.6 has accepted, are not compared either.
     type: list
     elements: str
-    choices: [functions, hash_field_ttl]
+    choices: [functions, hash_field_ttl, member_ttl, stream_producers]
     default: []
   repair:
     description:

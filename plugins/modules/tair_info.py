@@ -41,7 +41,7 @@ options:
       - As O(redisops.tair.aof_import#module:drop), for O(commands).
     type: list
     elements: str
-    choices: [functions, hash_field_ttl]
+    choices: [functions, hash_field_ttl, member_ttl, stream_producers]
     default: []
   slots:
     description:
@@ -153,10 +153,15 @@ keyspace:
   type: dict
   sample: {"0": 120000, "3": 12}
 empty:
-  description: Whether there are no keys.
+  description: Whether there are no keys and no libraries of functions. With O(slots), only keys count.
   returned: success
   type: bool
   sample: false
+libraries:
+  description: Number of libraries of functions (7.0 and newer). V(0) where the server does not tell.
+  returned: success
+  type: int
+  sample: 0
 unfinished_import:
   description: Whether M(redisops.tair.aof_import) has begun an import there that has not come to its end, or has kept its checkpoint.
   returned: success
@@ -259,6 +264,7 @@ def describe(module: AnsibleModule) -> Result:
         "databases": target.databases,
         "keyspace": {str(number): keys for number, keys in target.keyspace.items()},
         "empty": empty,
+        "libraries": target.libraries,
         "unfinished_import": target.unfinished_import,
         "round_trip_ms": target.round_trip_ms,
         "bandwidth": measured_bandwidth(endpoint) if module.params["measure_bandwidth"] else None,

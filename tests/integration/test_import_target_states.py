@@ -23,7 +23,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.outcome impo
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
-from ansible_collections.redisops.tair.tests.support.refusing_proxy import RefusingProxy
+from ansible_collections.redisops.tair.tests.support.answering_proxy import RefusingProxy
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.small_aof import SELECT, assert_complete, lists_and_strings
 

@@ -12,6 +12,10 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, encode
+from ansible_collections.redisops.tair.tests.support import snapshot
+from ansible_collections.redisops.tair.tests.support.answering_proxy import AnsweringProxy
+from ansible_collections.redisops.tair.tests.support.corpus import corpus
 from ansible_collections.redisops.tair.tests.support.proxy import Proxy
 from ansible_collections.redisops.tair.tests.support.servers import Server
 
@@ -202,3 +206,129 @@ def test_a_target_that_does_not_take_echo_has_no_bandwidth(start_server: StartSe
     info = run_module("tair_info", {**server.login(), "measure_bandwidth": True})
 
     assert not info["failed"] and info["bandwidth"] is None
+
+
+# ------------------------------------------------------------------------------------- streams of 8.6, arrays of 8.10
+
+#: What the rewrite of Redis 8.10 writes that Redis 8.2 lacks, and the example that is given for it (ARSEEK only follows ARMSET).
+_OF_8_10 = {
+    "ARMSET": "ARMSET key 0 value",
+    "ARSEEK": None,
+    "XCFGSET": "XCFGSET key IDMP-DURATION 1 IDMP-MAXSIZE 1",
+    "XIDMPRECORD": "XIDMPRECORD key producer 1 1-1",
+    "XNACK": "XNACK key group FAIL IDS 1 1-1 RETRYCOUNT 1 FORCE",
+}
+
+
+class Newer(AnsweringProxy):
+    """A Redis 8.2 that replies as Redis 8.10 about streams with producers, entries given back, and an array."""
+
+    def __init__(self, server: Server, *, producers: bool, given_back: bool, array: bool) -> None:
+        super().__init__(server.port, self._reply)
+        self._producers = producers
+        self._given_back = given_back
+        self._array = array
+
+    def _reply(self, _pending: int, command: Command) -> bytes | None:
+        words = [word.upper() for word in command]
+        if words[:2] == [b"COMMAND", b"INFO"] and b"ARMSET" in words:
+            return b"*%d\r\n" % len(words[2:]) + b"*2\r\n$4\r\nname\r\n:-4\r\n" * len(words[2:])
+        if words[0] == b"SCAN" and words[-1] == b"ARRAY":
+            return b"*2\r\n$1\r\n0\r\n*" + (b"1\r\n$1\r\na\r\n" if self._array else b"0\r\n")
+        if words[:2] == [b"XINFO", b"STREAM"] and command[2] == b"producers":
+            told = (300, 50, 1) if self._producers else (100, 100, 0)
+            return (
+                b"*6\r\n$13\r\nidmp-duration\r\n:%d\r\n$12\r\nidmp-maxsize\r\n:%d\r\n$12\r\niids-tracked\r\n:%d\r\n"
+                % told
+            )
+        if words[0] == b"XPENDING" and self._given_back:
+            return b"*4\r\n:2\r\n$3\r\n1-1\r\n$3\r\n1-2\r\n*1\r\n*2\r\n$1\r\nc\r\n$1\r\n1\r\n"
+        return None
+
+
+@pytest.fixture
+def streams(start_server: StartServer) -> Server:
+    server = start_server("redis-8.2.3")
+    client = server.client()
+    client.mset({f"key:{number}": 1 for number in range(3000)})
+    client.xadd("producers", {"f": 1}, id="1-1")
+    client.xadd("pending", {"f": 1}, id="1-1")
+    client.xgroup_create("pending", "group", id="0")
+    client.xreadgroup("group", "c", {"pending": ">"})
+    return server
+
+
+@pytest.mark.parametrize(
+    ("holds", "names"),
+    [
+        ({"producers": True, "given_back": True, "array": True}, ["ARMSET", "XCFGSET", "XIDMPRECORD", "XNACK"]),
+        ({"producers": False, "given_back": True, "array": False}, ["XNACK"]),
+        ({"producers": False, "given_back": False, "array": False}, []),
+    ],
+    ids=["all", "one", "none"],
+)
+def test_streams_and_arrays_of_newer_versions_are_found_and_refused_by_an_older_target(
+    holds: dict[str, bool], names: list[str], streams: Server, run_module: RunModule
+) -> None:
+    with Newer(streams, **holds) as source:
+        info = run_module("aof_info", {**streams.login(), "login_port": source.port})
+
+    told = info["rewrite_writes"]
+    assert sorted(told) == sorted(
+        [*(str(_OF_8_10[name]) for name in names), "XSETID key 1-1 ENTRIESADDED 1 MAXDELETEDID 0-0"]
+    )
+    assert info["rewrite_may_write"] == []
+    # The server itself is of Redis 8.2, and lacks all of them.
+    lacking = run_module("tair_info", {**streams.login(), "commands": told})["lacking"]
+    assert {one["what"]: one["drop"] for one in lacking} == {
+        name: "stream_producers" if name in ("XCFGSET", "XIDMPRECORD") else None for name in names
+    }
+
+
+def test_the_examples_are_all_that_the_rewrite_of_redis_8_10_writes_and_8_2_lacks(streams: Server) -> None:
+    (aof,) = (aof for aof in corpus(variant="base") if str(aof) == "redis-8.10.2/base")
+    names = sorted(aof.meta["command_counts"])
+
+    with snapshot.Conn(streams.host, streams.port) as connection:
+        known = connection.call("COMMAND", "INFO", *names)
+
+    assert {name for name, row in zip(names, known) if not row} == set(_OF_8_10)
+
+
+def test_what_could_not_be_searched_may_be_written(streams: Server, run_module: RunModule) -> None:
+    streams.client().execute_command("ACL", "SETUSER", "blind", "on", "nopass", "~*", "&*", "+@all", "-xinfo", "-scan")
+    with Newer(streams, producers=True, given_back=True, array=True) as source:
+        login = {**streams.login(), "login_port": source.port, "login_user": "blind", "login_password": "any"}
+        info = run_module("aof_info", login)
+
+    assert info["rewrite_may_write"] == ["XCFGSET", "XIDMPRECORD", "XNACK"] and info["rewrite_writes"] == [
+        "ARMSET key 0 value"
+    ]
+
+
+# ----------------------------------------------------------------------------------------------------- libraries alone
+
+
+@pytest.mark.parametrize("build", ["redis-7.0.15", "valkey-9.1.2"])
+def test_target_with_a_library_and_no_key_is_not_empty(
+    build: str, start_server: StartServer, run_module: RunModule, tmp_path: Path
+) -> None:
+    target = start_server(build, {"user": ["default on nopass ~* &* +@all", "another on nopass ~* +@all"]})
+    target.client().script_load("return 1")
+    assert run_module("tair_info", target.login())["empty"] is True, "scripts and users are no data"
+    target.client().execute_command("FUNCTION", "LOAD", LIBRARY)
+    aof = tmp_path / "appendonly.aof"
+    aof.write_bytes(encode([b"FUNCTION", b"LOAD", LIBRARY.encode()]) + encode([b"SET", b"key", b"1"]))
+    ask = {**target.login(), "path": str(aof)}
+
+    info = run_module("tair_info", target.login())
+    assert (info["empty"], info["libraries"], info["keyspace"]) == (False, 1, {})
+    of_slots = run_module("tair_info", {**target.login(), "slots": ["0-5"]})
+    assert of_slots["empty"] is True, "another master of the source's cluster may have brought it"
+
+    refused = run_module("aof_import", ask)
+    assert refused["failed"] and "it holds 1 libraries of functions" in refused["msg"]
+    assert "Nothing was changed" in refused["msg"] and target.client().dbsize() == 0
+    flushed = run_module("aof_import", {**ask, "if_not_empty": "flush"})
+    assert not flushed["failed"] and flushed["errors"] == 0, flushed["msg"]
+    assert target.client().get("key") == b"1" and len(target.client().function_list()) == 1

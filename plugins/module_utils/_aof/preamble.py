@@ -21,7 +21,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof import rdb_type
 from ansible_collections.redisops.tair.plugins.module_utils._aof.crc64 import checksum
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import END, Rdb
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_extents import SINGLE
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry, ModuleAux, Run
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry, MemberExpiry, ModuleAux, Run
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_sanity import Sanity
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import what_no_command_builds
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_window import Window
@@ -50,6 +50,20 @@ class DamagedValue(t.NamedTuple):
 
 
 @dataclass
+class ExpiringMembers:
+    """How many members of keys of one kind expire, and the first keys that have some."""
+
+    count: int = 0
+    first: list[tuple[bytes, int]] = field(default_factory=list)
+    """Key and database."""
+
+    def add(self, key: bytes, database: int) -> None:
+        self.count += 1
+        if len(self.first) < _MOST_SAMPLES and (key, database) not in self.first:
+            self.first.append((key, database))
+
+
+@dataclass
 class Contents:
     """What one walk over an RDB finds."""
 
@@ -66,6 +80,8 @@ class Contents:
     The last one is the end."""
     has_checksum: bool = False
     """Whether the source gave it a checksum, which has been verified."""
+    expiring_members: dict[str, ExpiringMembers] = field(default_factory=dict)
+    """Members of KeyDB's keys that expire, by the kind of their key (``hash``, ``set``, ``zset``)."""
     unbuildable: dict[str, Sample] = field(default_factory=dict)
     """What no command builds, by what it is: a target can only have it as it stands, if at all."""
 
@@ -130,6 +146,9 @@ class Preamble:
                 continue
             if isinstance(record, ModuleAux):
                 found.modules.add(record.module)
+            elif isinstance(record, MemberExpiry):
+                kind = rdb_types.kind_of(record.type, rdb.version)
+                found.expiring_members.setdefault(kind, ExpiringMembers()).add(record.key, record.database)
             if rdb.database == database:
                 reached = rdb.reached  # behind the number of another database no walk can begin
         found.keys.update(rdb.skimmed)

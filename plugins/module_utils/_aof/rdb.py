@@ -138,7 +138,7 @@ class Rdb:
         self.database = database
         """Of the keys that follow."""
         self._expiry: int | None = None
-        self._key = b""
+        self._key, self._type = b"", 0
         self._member: bytes | None = None
         self.templates = dict(templates or {})
         self._skim = skim
@@ -202,6 +202,7 @@ class Rdb:
         expiry, passed, skim, skimmed = self._expiry, _PASSED, self._skim, 0
         run = Run(self.database, data, window.base, [])
         found = run.rows.append
+        key_start = key_end = key_type = 0
         try:
             while True:
                 first = data[at]
@@ -249,6 +250,7 @@ class Rdb:
                 at = end
                 if skim:
                     skimmed, expiry = skimmed + 1, None
+                    key_start, key_end, key_type = start, value, first
                     continue
                 found((data[start:value], expiry, first, value, end))
                 expiry = None
@@ -256,7 +258,9 @@ class Rdb:
             pass  # it goes on in what is not read yet
         window.at, self._expiry = min(at, size), expiry
         if run.rows:
-            self._key = run.rows[-1][0]
+            self._key, self._type = run.rows[-1][0], run.rows[-1][2]
+        elif skimmed:
+            self._key, self._type = data[key_start:key_end], key_type
         self.skimmed[run.database] += skimmed
         return run
 
@@ -300,7 +304,7 @@ class Rdb:
         key = window.string("a key")
         value = window.offset
         skip_value(window, rdb_type, self.version, self.templates)
-        expiry, self._expiry, self._key = self._expiry, None, key
+        expiry, self._expiry, self._key, self._type = self._expiry, None, key, rdb_type
         return Entry(key, self.database, expiry, rdb_type, value, window.offset)
 
     def _aux(self) -> Record | None:
@@ -317,7 +321,7 @@ class Rdb:
         member, self._member = self._member, None
         if member is None or not value.isdigit():
             raise window.corrupt(start, "when a member expires")
-        return MemberExpiry(self._key, self.database, member, int(value))
+        return MemberExpiry(self._key, self.database, member, int(value), self._type)
 
     def _module_aux(self) -> ModuleAux:
         window = self._window

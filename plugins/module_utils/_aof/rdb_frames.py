@@ -14,6 +14,7 @@ later walk can go on.
 from __future__ import annotations
 
 import os
+import time
 import typing as t
 from dataclasses import dataclass
 
@@ -46,6 +47,8 @@ class RdbTarget:
     """The newest RDB version of its RESTORE; 0 where it can't be used."""
     level: tuple[int, int] = NEWEST
     """The version of Redis whose commands it knows."""
+    keydb: bool = True
+    """Whether it knows KeyDB's command for a member that expires."""
 
 
 class RdbFrames:
@@ -190,7 +193,8 @@ class RdbFrames:
         if isinstance(record, Function):
             return [function_command(record)]
         if isinstance(record, MemberExpiry) and (self._takes is None or self._takes(record.key, record.database)):
-            return [member_expiry_command(record)]
+            now = time.time() * 1000
+            return [member_expiry_command(record, self._version, keydb=self._target.keydb, now=now)]
         return []
 
 

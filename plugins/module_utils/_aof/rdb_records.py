@@ -78,6 +78,8 @@ class MemberExpiry(t.NamedTuple):
     database: int
     member: bytes
     expiry: int
+    type: int
+    """Of the key, as of an :class:`Entry`."""
 
 
 class SlotImport(t.NamedTuple):

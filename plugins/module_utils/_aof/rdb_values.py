@@ -58,6 +58,9 @@ _PACKED: dict[int, t.Callable[[bytes], Elements]] = {
 }
 
 
+_REMOVALS = {"set": b"SREM", "zset": b"ZREM"}
+
+
 def commands(fd: int, entry: Entry, version: int, *, where: str, target: Version = NEWEST) -> Commands:
     """The commands for an entry of an RDB of ``version``, its expiry last.
 
@@ -90,9 +93,20 @@ def function_command(function: Function) -> Command:
     return [b"FUNCTION", b"LOAD", function.code]
 
 
-def member_expiry_command(record: MemberExpiry) -> Command:
-    """The command for what expires of a key; KeyDB alone knows it."""
-    return [b"PEXPIREMEMBERAT", record.key, record.member, b"%d" % record.expiry]
+def member_expiry_command(record: MemberExpiry, version: int, *, keydb: bool, now: float) -> Command:
+    """Return the command that makes a member expire, of an RDB of ``version``.
+
+    ``keydb``: whether the target knows KeyDB's own command. Any other target is sent HPEXPIREAT for the field of a hash; a
+    member of a set that has expired at ``now`` (milliseconds since the epoch) is removed, and one that has not is left to
+    KeyDB's command, which the target refuses.
+    """
+    kind = rdb_types.kind_of(record.type, version)
+    when = b"%d" % record.expiry
+    if not keydb and kind == "hash":
+        return [b"HPEXPIREAT", record.key, when, b"FIELDS", b"1", record.member]
+    if not keydb and record.expiry <= now and kind in _REMOVALS:
+        return [_REMOVALS[kind], record.key, record.member]
+    return [b"PEXPIREMEMBERAT", record.key, record.member, when]
 
 
 def _value(window: Window, entry: Entry, version: int, target: Version) -> Commands:

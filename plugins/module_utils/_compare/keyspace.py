@@ -95,7 +95,8 @@ class _Comparison:
         if databases.only is None:
             for there in target:
                 self._origins.setdefault(there, [])
-        ignored = "hash_field_ttl" in options.ignore
+        # KeyDB tells the expiry of a field one by one, and the import may have given it to the target.
+        ignored = "hash_field_ttl" in options.ignore or pair.source.facts.flavor == "keydb"
         self._field_expiries = {
             db: not ignored and any(volume.field_expiries for volume in (source.get(db), target.get(there)) if volume)
             for db, there in self._targets.items()

@@ -29,6 +29,8 @@ Rewriting = t.Callable[[Command], t.Optional[list[Command]]]
 
 _COMPARISONS = frozenset((b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE"))
 _ABSOLUTE = {b"PXAT": b"PEXPIREAT", b"EXAT": b"EXPIREAT"}
+#: The names under which expiries within a key may be given up: of a hash's fields, and of KeyDB's members.
+FIELD_TTL, MEMBER_TTL = "hash_field_ttl", "member_ttl"
 #: A group that is created with a stream, and destroyed at once.
 _NO_GROUP = b"redisops.tair:none"
 
@@ -53,6 +55,8 @@ class Row:
     """Arguments that a command of this form has at least, its name counted."""
     marker: bytes = b""
     """Bytes that every command of this form contains, and few others do: a block without them is not searched."""
+    command: bytes = b""
+    """The command that is of this form, where the target is asked for another one."""
     refused_by_all: bool = False
     """Whether every server refuses the form, so that no target is asked."""
 
@@ -64,7 +68,7 @@ class Row:
     @property
     def name(self) -> bytes:
         """The command's, in capitals."""
-        return self.asked.command.split("|")[0].encode()
+        return self.command or self.asked.command.split("|")[0].encode()
 
 
 def _no_equivalent(_command: Command) -> list[Command] | None:
@@ -124,6 +128,11 @@ def _xgroup(command: Command) -> list[Command] | None:
         return None
     at = next((n for n in range(5, len(command) - 1) if command[n].upper() == b"ENTRIESREAD"), None)
     return None if at is None else [[*command[:at], *command[at + 2 :]]]
+
+
+def _persist_member(command: Command) -> list[Command] | None:
+    """Nothing of KeyDB's ``PERSIST key member``; the PERSIST of a key has no rest, as every server knows it."""
+    return [] if len(command) == 3 else None
 
 
 def _xadd_nothing(command: Command) -> list[Command] | None:
@@ -246,9 +255,9 @@ ROWS: tuple[Row, ...] = (
     Row(Form("XSETID", "ENTRIESADDED", "7.0.0"), _xsetid, fewest=5),
     Row(Form("XGROUP|CREATE", "ENTRIESREAD", "7.0.0"), _xgroup, fewest=7),
     Row(Form("FUNCTION", "", "7.0.0"), _no_equivalent, "functions"),
-    Row(Form("HPEXPIREAT", "", "7.4.0"), _no_equivalent, "hash_field_ttl", _expired_fields),
-    Row(Form("HPERSIST", "", "7.4.0"), _no_equivalent, "hash_field_ttl"),
-    Row(Form("HSETEX", "", "8.0.0"), _hsetex, "hash_field_ttl", _hset),
+    Row(Form("HPEXPIREAT", "", "7.4.0"), _no_equivalent, FIELD_TTL, _expired_fields),
+    Row(Form("HPERSIST", "", "7.4.0"), _no_equivalent, FIELD_TTL),
+    Row(Form("HSETEX", "", "8.0.0"), _hsetex, FIELD_TTL, _hset),
     Row(Form("HGETEX", "", "8.0.0"), _hgetex),
     Row(Form("HGETDEL", "", "8.0.0"), _hgetdel),
     Row(Form("SET", "IFEQ", "8.1.0"), _set_if, fewest=5),
@@ -256,6 +265,14 @@ ROWS: tuple[Row, ...] = (
     Row(Form("XACKDEL", "", "8.2.0"), _xackdel),
     Row(Form("BITOP", "DIFF", "8.2.0"), _bitop),
     Row(Form("MSETEX", "", "8.4.0"), _msetex),
+    # KeyDB's: the AOF does not say whether the key is a hash, so nothing stands for them.
+    Row(Form("PEXPIREMEMBERAT", "", ""), _no_equivalent, MEMBER_TTL),
+    Row(Form("EXPIREMEMBERAT", "", ""), _no_equivalent, MEMBER_TTL),
+    Row(Form("EXPIREMEMBER", "", ""), _no_equivalent, MEMBER_TTL),
+    Row(Form("PEXPIREMEMBERAT", "", ""), _no_equivalent, MEMBER_TTL, _persist_member, fewest=3, command=b"PERSIST"),
+    # What a stream remembers of its producers; an import from an RDB leaves it out as well.
+    Row(Form("XCFGSET", "", "8.6.0"), _no_equivalent, "stream_producers"),
+    Row(Form("XIDMPRECORD", "", "8.6.0"), _no_equivalent, "stream_producers"),
 )
 DROPPABLE = tuple(sorted({row.droppable for row in ROWS if row.droppable}))
 
@@ -275,6 +292,14 @@ class Compat:
         self._fewest = {name: min(row.fewest for row in rows) for name, rows in self._rows.items()}
         # Of several rows of a name one without a marker concerns every block.
         self._markers = {name: min(row.marker for row in rows) for name, rows in self._rows.items()}
+
+    def lacks(self, name: bytes) -> bool:
+        """Whether the target does not know a command, of those that have a row; never where nothing is adapted."""
+        return any(row.name == row.asked.command.encode() for row in self._rows.get(name, ()))
+
+    def drops(self, name: str) -> bool:
+        """Whether what has this name may be left out."""
+        return name in self._drop
 
     @property
     def needed(self) -> bool:

@@ -70,7 +70,7 @@ def import_aof(
         before = topology.facts()
         _check_target(session, before)
         _adapt(session, before)
-        _choose_start(session, known)
+        _choose_start(session, before, known)
         prepare(session, _oldest(before))
         survey(session)
         session.round_trip = topology.round_trip()
@@ -98,7 +98,7 @@ def check_import(aof: OpenAof, endpoint: Endpoint, options: Options) -> Outcome:
         facts = topology.facts()
         _check_target(session, facts)
         _adapt(session, facts)
-        _choose_start(session, dry_run=True)
+        _choose_start(session, facts, dry_run=True)
         prepare(session, _oldest(facts), dry_run=True)
         survey(session)
     outcome.position = session.checkpoint.position
@@ -138,8 +138,8 @@ def _oldest(servers: list[ServerFacts]) -> str:
     return min((facts.redis_version for facts in servers), key=LooseVersion)
 
 
-def _choose_start(session: Session, known: str = "", *, dry_run: bool = False) -> None:
-    """Go on with an earlier import of this AOF, or begin a new one where the target may take it."""
+def _choose_start(session: Session, servers: list[ServerFacts], known: str = "", *, dry_run: bool = False) -> None:
+    """Resume an earlier import of this AOF, or begin a new one if the target may be imported into."""
     endpoint, options, aof, topology = session.endpoint, session.options, session.aof, session.topology
     nothing = f"Nothing was changed on {endpoint}"
     underway = topology.checkpoints()
@@ -168,21 +168,30 @@ def _choose_start(session: Session, known: str = "", *, dry_run: bool = False) -
         session.outcome.errors.count = checkpoint.errors
         return
     keys = 0 if options.if_not_empty == "append" else topology.keys_of_others(options.slots)
-    if (keys or underway) and options.if_not_empty == "flush":
+    # Each master of a cluster brings the same libraries, so to the second of them they are no other data.
+    count_libraries = options.slots is None and options.if_not_empty != "append"
+    libraries = max(facts.libraries for facts in servers) if count_libraries else 0
+    if (keys or libraries or underway) and options.if_not_empty == "flush":
         session.outcome.changed = True
         if not dry_run:
             topology.empty()
-    elif keys and options.if_not_empty == "fail":
+    elif (keys or libraries) and options.if_not_empty == "fail":
         unfinished = ", some of them by an unfinished import of another AOF" if underway else ""
         raise TargetStateError(
-            f"{endpoint} is not empty: it holds {keys} keys{unfinished}",
+            f"{endpoint} is not empty: it holds {_holdings(keys, libraries)}{unfinished}",
             changed=nothing,
             todo="Check that it is the right target. To import all the same: if_not_empty=append adds to what is there, "
-            "if_not_empty=flush deletes all of it first",
+            "if_not_empty=flush deletes all of it first, libraries of functions included",
             keys_in_target=keys,
         )
     alone = options.slots is None and options.if_not_empty != "append"
     session.checkpoint = replace(session.checkpoint, alone=alone)
+
+
+def _holdings(keys: int, libraries: int) -> str:
+    """What a target holds, for a message."""
+    told = [f"{keys} keys"] if keys or not libraries else []
+    return " and ".join([*told, *([f"{libraries} libraries of functions"] if libraries else [])])
 
 
 @contextlib.contextmanager

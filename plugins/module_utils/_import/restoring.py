@@ -15,11 +15,12 @@ import os
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof import rdb_types
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
-from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import Preamble, Sample
+from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import ExpiringMembers, Preamble, Sample
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_frames import RdbTarget
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer, dumped, restore_command
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError, TargetStateError
+from ansible_collections.redisops.tair.plugins.module_utils._import.compat import FIELD_TTL, MEMBER_TTL
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, printable
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply
@@ -51,10 +52,12 @@ def prepare(session: Session, redis_version: str | None, *, dry_run: bool = Fals
             _refuse_damaged(session, part, preamble)
     level = level_of(redis_version)
     accepted = rdb_types.server_rdb_version("redis", level) if dry_run else _accepted(session)
-    session.rdb = RdbTarget(accepted, level)
+    session.rdb = RdbTarget(accepted, level, keydb=not session.compat.lacks(b"PEXPIREMEMBERAT"))
     for part, preamble in preambles:
         for what, sample in preamble.contents.unbuildable.items():
             _refuse_unless_taken(session, part, preamble, what, sample, dry_run=dry_run)
+        for kind, expiring in sorted(preamble.contents.expiring_members.items()):
+            _refuse_unless_kept(session, part, kind, expiring)
         for module in sorted(preamble.contents.modules):
             session.outcome.warnings.append(
                 f"{part.path} holds what the module {module} keeps beside its keys. No command brings that anywhere: "
@@ -115,6 +118,22 @@ def _refuse_unless_taken(
         changed=session.state(),
         todo="Leave them out (exclude_keys) and bring them over by their application, or choose a target that has the module",
     )
+
+
+def _refuse_unless_kept(session: Session, part: Part, kind: str, expiring: ExpiringMembers) -> None:
+    """Refuse members that expire on KeyDB where the target can't make them expire, unless that was given up by name."""
+    compat, takes = session.compat, session.options.selection.takes
+    name, command = (FIELD_TTL, b"HPEXPIREAT") if kind == "hash" else (MEMBER_TTL, b"PEXPIREMEMBERAT")
+    wanted = [f"'{printable(key)}' of database {db}" for key, db in expiring.first if takes(key, db)]
+    if not wanted or session.rdb.keydb or not compat.lacks(command) or compat.drops(name):
+        return
+    if session.options.stop_at_error:
+        raise TargetStateError(
+            f"{session.endpoint} can't make single members of a {kind} expire, as {expiring.count} of {part.path} do on KeyDB "
+            f"(EXPIREMEMBER), in the keys {', '.join(wanted)}",
+            changed=session.state(),
+            todo=f"Import them as members that never expire: drop={name} (role: aof_migrate_drop), or leave the keys out: exclude_keys",
+        )
 
 
 def _taken(session: Session, part: Part, preamble: Preamble, entry: Entry) -> bool:

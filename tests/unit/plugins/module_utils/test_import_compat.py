@@ -61,6 +61,12 @@ _CASES: list[tuple[str, str, list[str] | None]] = [
     ("HSETEX", "HSETEX h PXAT 5 FIELDS 2 a 1", None),
     ("HPEXPIREAT", "HPEXPIREAT h 5 FIELDS 1 a", None),
     ("HPERSIST", "HPERSIST h FIELDS 1 a", None),
+    ("PEXPIREMEMBERAT", "PEXPIREMEMBERAT s m 5", None),
+    ("EXPIREMEMBERAT", "EXPIREMEMBERAT s m 5", None),
+    ("EXPIREMEMBER", "EXPIREMEMBER s m 5", None),
+    ("PERSIST", "PERSIST s m", None),
+    ("XCFGSET", "XCFGSET s IDMP-DURATION 1", None),
+    ("XIDMPRECORD", "XIDMPRECORD s p 1 1-1", None),
 ]
 
 
@@ -78,6 +84,10 @@ def test_a_form_becomes_its_equivalent_or_none(form: str, command: str, expected
         ("HPEXPIREAT", "HPEXPIREAT h 4000000000000 FIELDS 1 a", []),
         ("HPEXPIREAT", "HPEXPIREAT h 5 FIELDS 2 a b", ["HDEL h a b"]),
         ("HPERSIST", "HPERSIST h FIELDS 1 a", []),
+        ("PEXPIREMEMBERAT", "PEXPIREMEMBERAT s m 5", []),
+        ("PERSIST", "PERSIST s m", []),
+        ("PERSIST", "PERSIST s", None),
+        ("XIDMPRECORD", "XIDMPRECORD s p 1 1-1", []),
         ("HSETEX", "HSETEX h PXAT 4000000000000 FIELDS 2 a 1 b 2", ["HSET h a 1 b 2"]),
         ("HSETEX", "HSETEX h PXAT 5 FIELDS 2 a 1 b 2", ["HDEL h a b"]),
         ("HSETEX", "hsetex h keepttl fields 1 a 1", ["HSET h a 1"]),

@@ -242,7 +242,9 @@ def test_members_that_expire_on_keydb_are_told_behind_their_key(
 
     assert isinstance(job, Entry) and job.key == b"job"
     assert isinstance(entry, Entry) and isinstance(following, Entry) and following.key == b"next"
-    assert member == MemberExpiry(b"set", 3, b"m", 1795405026123)
+    assert member == MemberExpiry(b"set", 3, b"m", 1795405026123, members[0])
+    found = walk(path, skim=True)[0]
+    assert MemberExpiry(b"set", 3, b"m", 1795405026123, members[0]) in found, "also where keys are counted only"
 
 
 @pytest.mark.parametrize(

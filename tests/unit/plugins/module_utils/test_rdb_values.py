@@ -152,10 +152,27 @@ def test_a_long_string_is_appended_in_pieces_compressed_or_not() -> None:
     assert b"".join(command[2] for command in made) == b"a" * (1 + 264 * 10_000)
 
 
-def test_functions_and_members_that_expire_have_commands() -> None:
+def test_functions_have_commands() -> None:
     assert function_command(Function(b"#!lua name=x", 9)) == [b"FUNCTION", b"LOAD", b"#!lua name=x"]
-    expiring = MemberExpiry(b"k", 0, b"m", 1_700_000_000_000)
-    assert member_expiry_command(expiring) == [b"PEXPIREMEMBERAT", b"k", b"m", b"1700000000000"]
+
+
+@pytest.mark.parametrize(
+    ("rdb_type", "now", "expected"),
+    [
+        (rdb_types.HASH, 4999, "HPEXPIREAT k 5000 FIELDS 1 m"),
+        (rdb_types.HASH, 5001, "HPEXPIREAT k 5000 FIELDS 1 m"),
+        (rdb_types.SET, 4999, "PEXPIREMEMBERAT k m 5000"),
+        (rdb_types.SET, 5000, "SREM k m"),
+        (11, 5000, "SREM k m"),
+        (rdb_types.ZSET_2, 4999, "PEXPIREMEMBERAT k m 5000"),
+        (rdb_types.ZSET_2, 5000, "ZREM k m"),
+    ],
+)
+def test_member_that_expires_on_keydb_becomes_what_the_target_knows(rdb_type: int, now: int, expected: str) -> None:
+    expiring = MemberExpiry(b"k", 0, b"m", 5000, rdb_type)
+
+    assert member_expiry_command(expiring, 9, keydb=False, now=now) == expected.encode().split()
+    assert member_expiry_command(expiring, 9, keydb=True, now=now) == [b"PEXPIREMEMBERAT", b"k", b"m", b"5000"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A proxy that understands commands and refuses some of them, in Tair's words, before a real server sees them."""
+"""A proxy that understands commands and answers some of them itself, before a real server sees them."""
 
 from __future__ import annotations
 
@@ -18,26 +18,20 @@ from ansible_collections.redisops.tair.tests.support.proxy import Proxy
 _REFUSAL = b"-ERR request refused, too many pending request\r\n"
 
 
-class RefusingProxy(Proxy):
-    """``refuses``: told how many commands of this connection are unanswered, and the next one. ``refused`` counts."""
+class AnsweringProxy(Proxy):
+    """``answer``: given how many commands of this connection are unanswered, and the next one; the reply, or None to forward it."""
 
-    def __init__(self, port: int, refuses: t.Callable[[int, Command], bool]) -> None:
+    def __init__(self, port: int, answer: t.Callable[[int, Command], bytes | None]) -> None:
         super().__init__(port)
-        self._refuses = refuses
-        self.refused = 0
-
-    def __enter__(self) -> RefusingProxy:
-        super().__enter__()
-        return self
+        self._answer = answer
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection(self.host, self._target)
-        forwarded: deque[bool] = deque()  # of each unanswered command, whether the server has it
+        answers: deque[bytes | None] = deque()  # of each unanswered command; None if the server has it
 
-        def answer_refused() -> None:
-            while forwarded and not forwarded[0]:
-                forwarded.popleft()
-                writer.write(_REFUSAL)
+        def send_answers() -> None:
+            while answers and answers[0] is not None:
+                writer.write(answers.popleft() or b"")
 
         async def requests() -> None:
             buffer = b""
@@ -45,13 +39,11 @@ class RefusingProxy(Proxy):
                 buffer += data
                 while (parsed := parse_command(buffer)) is not None:
                     command, end = parsed
-                    forwarded.append(not self._refuses(len(forwarded), command))
-                    if forwarded[-1]:
+                    answers.append(self._answer(len(answers), command))
+                    if answers[-1] is None:
                         server_writer.write(buffer[:end])
-                    else:
-                        self.refused += 1
                     buffer = buffer[end:]
-                answer_refused()
+                send_answers()
                 await server_writer.drain()
 
         async def replies() -> None:
@@ -59,10 +51,10 @@ class RefusingProxy(Proxy):
             while data := await server_reader.read(4096):
                 buffer += data
                 while (end := reply_end(buffer, 0)) is not None:
-                    forwarded.popleft()
+                    answers.popleft()
                     writer.write(buffer[:end])
                     buffer = buffer[end:]
-                    answer_refused()
+                    send_answers()
                 await writer.drain()
 
         with contextlib.suppress(asyncio.CancelledError, OSError):
@@ -72,6 +64,25 @@ class RefusingProxy(Proxy):
             )
         writer.transport.abort()
         server_writer.transport.abort()
+
+
+class RefusingProxy(AnsweringProxy):
+    """Refuse commands in Tair's words. ``refuses`` is given what ``answer`` is. ``refused`` counts."""
+
+    def __init__(self, port: int, refuses: t.Callable[[int, Command], bool]) -> None:
+        super().__init__(port, self._refusal)
+        self._refuses = refuses
+        self.refused = 0
+
+    def __enter__(self) -> RefusingProxy:
+        super().__enter__()
+        return self
+
+    def _refusal(self, pending: int, command: Command) -> bytes | None:
+        if not self._refuses(pending, command):
+            return None
+        self.refused += 1
+        return _REFUSAL
 
 
 def reply_end(buffer: bytes, position: int) -> int | None:
