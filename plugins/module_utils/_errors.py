@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.redisops.tair.plugins.module_utils._text import shown
+
 
 class TairError(Exception):
     """What happened and where; what was changed; what to do next.
@@ -29,7 +31,8 @@ class TairError(Exception):
         self.facts = facts
 
     def __str__(self) -> str:
-        return " ".join(_sentence(part) for part in (self.what, self.changed, self.todo) if part)
+        text = " ".join(_sentence(part) for part in (self.what, self.changed, self.todo) if part)
+        return shown(text, newlines=True)  # names and answers of hosts are part of it
 
 
 def _sentence(text: str) -> str:

@@ -24,6 +24,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import (
     find_aof,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._errors import LayoutError, TairError
+from ansible_collections.redisops.tair.plugins.module_utils._file_names import name_problem
 from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     ConfigForbiddenError,
     Endpoint,
@@ -31,6 +32,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     config_set,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts
+from ansible_collections.redisops.tair.plugins.module_utils._text import shown
 
 if t.TYPE_CHECKING:
     import redis
@@ -153,16 +155,27 @@ def keeps_many_files(facts: ServerFacts) -> bool:
 
 
 def aof_location(client: redis.Redis, endpoint: Endpoint, facts: ServerFacts, files: Files = FILES_AS_TOLD) -> Location:
-    """Ask a server where it keeps its AOF. Raises :class:`ConfigForbiddenError`."""
+    """Ask a server where it keeps its AOF. Raises :class:`ConfigForbiddenError`, and :class:`LayoutError` for names of no file."""
 
     def read(name: str) -> str:
         return config_get(client, endpoint, name) or ""
 
     # Only the server can tell `dir`: it is its working directory, whatever the configuration file said at the start.
-    directory, name = Path(files.directory or read("dir")), read("appendfilename") or "appendonly.aof"
+    directory = Path(files.directory or read("dir"))
+    name = _file_name("appendfilename", read("appendfilename") or "appendonly.aof", endpoint)
+    if "\0" in str(directory):
+        raise LayoutError(f"{endpoint} reports a dir that is no path: {shown(str(directory))}")
     if keeps_many_files(facts):
-        return Location("multi", directory, directory / read("appenddirname") / (name + MANIFEST_SUFFIX), files.here)
+        subdirectory = _file_name("appenddirname", read("appenddirname"), endpoint)
+        return Location("multi", directory, directory / subdirectory / (name + MANIFEST_SUFFIX), files.here)
     return Location("single", directory, directory / name, files.here)
+
+
+def _file_name(parameter: str, name: str, endpoint: Endpoint) -> str:
+    problem = name_problem(name)
+    if problem:
+        raise LayoutError(f"{endpoint} reports {parameter} '{shown(name)}', which {problem}: a plain file name was expected")
+    return name
 
 
 def look_at_disk(location: Location, info_size: int | None) -> OnDisk:

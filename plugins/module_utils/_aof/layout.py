@@ -19,12 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import LayoutError
+from ansible_collections.redisops.tair.plugins.module_utils._file_names import name_problem, repeated_name
+from ansible_collections.redisops.tair.plugins.module_utils._text import shown
 
 Layout = t.Literal["single", "multi"]
 Kind = t.Literal["base", "incr", "single"]
 
 MANIFEST_SUFFIX = ".manifest"
 MANIFEST_MAX_LINE = 1024
+#: Bytes of a whole manifest; a server's own has a few hundred.
+MANIFEST_MAX_SIZE = 1 << 20
 _KINDS: dict[str, Kind] = {"b": "base", "i": "incr"}
 _HISTORY = "h"
 
@@ -71,10 +75,10 @@ def has_preamble(first_bytes: bytes) -> bool:
     return any(re.match(re.escape(magic) + rb"\d{3}", first_bytes) for magic in _PREAMBLES)
 
 
-def parse_manifest(content: bytes, *, where: str) -> tuple[Segment, ...]:
+def parse_manifest(content: bytes, *, where: str, manifest: str) -> tuple[Segment, ...]:
     """The files to read, base first, then the incr files by sequence; history files are left out.
 
-    ``where`` names the manifest in errors. Unknown key-value pairs (``startoffset`` of Redis 8.2) are accepted.
+    ``where`` names the manifest in errors, ``manifest`` is its file name. Unknown key-value pairs (``startoffset`` of Redis 8.2) are accepted.
     Raises :class:`LayoutError`.
     """
     segments: list[Segment] = []
@@ -96,6 +100,9 @@ def parse_manifest(content: bytes, *, where: str) -> tuple[Segment, ...]:
         raise LayoutError(f"{where}: the incr files are not in the order of their sequence numbers")
     if not segments:
         raise LayoutError(f"{where}: no base and no incr file is named")
+    repeated = repeated_name([manifest, *(segment.name for segment in segments)])
+    if repeated is not None:
+        raise LayoutError(f"{where}: the name '{shown(repeated)}' is used twice, each file needs one of its own")
     return (*bases, *incrs)
 
 
@@ -105,16 +112,19 @@ def _manifest_line(line: bytes, place: str) -> Segment | None:
         raise LayoutError(f"{place}: 'file NAME seq N type b|i|h' was expected")
     pairs = dict(zip((token.lower() for token in tokens[::2]), tokens[1::2]))
     try:
-        name, seq, kind = pairs["file"], int(pairs["seq"]), pairs["type"]
-    except (KeyError, ValueError):
+        name, seq, kind = pairs["file"], pairs["seq"], pairs["type"]
+    except KeyError:
         raise LayoutError(f"{place}: 'file NAME seq N type b|i|h' was expected") from None
-    if not name or "/" in name or name in (".", "..") or "\0" in name:
-        raise LayoutError(f"{place}: '{name}' is a path, a file name was expected")
+    if not re.fullmatch(r"-?[0-9]{1,18}", seq):
+        raise LayoutError(f"{place}: 'file NAME seq N type b|i|h' was expected")
+    problem = name_problem(name)
+    if problem:
+        raise LayoutError(f"{place}: a plain file name was expected, but '{shown(name)}' {problem}")
     if kind == _HISTORY:
         return None
     if kind not in _KINDS:
-        raise LayoutError(f"{place}: the type '{kind}' is unknown")
-    return Segment(name, _KINDS[kind], seq)
+        raise LayoutError(f"{place}: the type '{shown(kind)}' is unknown")
+    return Segment(name, _KINDS[kind], int(seq))
 
 
 def _tokens(line: bytes, place: str) -> list[str]:
@@ -160,7 +170,7 @@ def find_aof(path: Path) -> AofSet:
         if path.is_dir():
             path = _only_aof_in(path)
         if path.name.endswith(MANIFEST_SUFFIX):
-            segments = parse_manifest(path.read_bytes(), where=str(path))
+            segments = parse_manifest(_read_manifest(path), where=str(path), manifest=path.name)
             aof = AofSet("multi", path.parent, segments, path.name)
         else:
             aof = AofSet("single", path.parent, (Segment(path.name, "single"),))
@@ -176,6 +186,14 @@ def find_aof(path: Path) -> AofSet:
     except OSError as exc:
         raise LayoutError(f"{exc.filename or path} can't be read: {exc.strerror or exc}") from exc
     return aof
+
+
+def _read_manifest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(MANIFEST_MAX_SIZE + 1)
+    if len(content) > MANIFEST_MAX_SIZE:
+        raise LayoutError(f"{path} is larger than {MANIFEST_MAX_SIZE} bytes, so it is no manifest of an AOF")
+    return content
 
 
 def _only_aof_in(directory: Path) -> Path:
