@@ -174,7 +174,9 @@ def aof_location(client: redis.Redis, endpoint: Endpoint, facts: ServerFacts, fi
 def _file_name(parameter: str, name: str, endpoint: Endpoint) -> str:
     problem = name_problem(name)
     if problem:
-        raise LayoutError(f"{endpoint} reports {parameter} '{shown(name)}', which {problem}: a plain file name was expected")
+        raise LayoutError(
+            f"{endpoint} reports {parameter} '{shown(name)}', which {problem}: a plain file name was expected"
+        )
     return name
 
 

@@ -13,7 +13,7 @@ import typing as t
 
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 #: What a terminal acts upon: C0 without newline and tab, DEL, C1, line and paragraph separators, and the bidirectional controls.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def shown(text: str, *, newlines: bool = False) -> str:
@@ -28,13 +28,13 @@ def shown(text: str, *, newlines: bool = False) -> str:
 
 def without_controls(text: str) -> str:
     """Return the text with escapes for what a terminal acts upon; newlines, tabs and everything else stay."""
-    return _CONTROL.sub(lambda match: _escape(match[0]), text)
+    return CONTROL.sub(lambda match: _escape(match[0]), text)
 
 
 def clean_values(value: t.Any) -> t.Any:
     """Return a JSON value with :func:`without_controls` applied to every text in it, names of dictionaries too."""
     if isinstance(value, str):
-        return without_controls(value) if _CONTROL.search(value) else value
+        return without_controls(value) if CONTROL.search(value) else value
     if isinstance(value, dict):
         return {clean_values(name): clean_values(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):

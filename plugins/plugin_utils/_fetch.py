@@ -293,4 +293,4 @@ class Fetch:
 def _segments(found: Found, host: str) -> tuple[Segment, ...]:
     if found.content is None:
         return (Segment(posixpath.basename(found.path), "single"),)
-    return parse_manifest(found.content, where=f"{found.path} on {host}")
+    return parse_manifest(found.content, where=f"{found.path} on {host}", manifest=posixpath.basename(found.path))
