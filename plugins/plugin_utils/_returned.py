@@ -16,7 +16,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
-import math
 import typing as t
 from pathlib import Path
 
@@ -154,7 +153,7 @@ def _require(name: str, value: t.Any, told: t.Mapping[str, t.Any]) -> None:
 
 
 def _require_number(name: str, value: float) -> None:
-    if not math.isfinite(value) or abs(value) >= _LARGEST_NUMBER:
+    if not abs(value) < _LARGEST_NUMBER:  # nor is it NaN
         raise _WrongTypeError(name, value, "a number of at most 63 bits")
 
 

@@ -48,3 +48,61 @@ def test_facts_come_through_and_texts_stay_masked(secret: str) -> None:
 def test_nothing_is_added_where_nothing_would_be_masked() -> None:
     assert with_unmasked(FACTS, ["a real password", ""]) == FACTS
     assert restored(dict(FACTS)) == FACTS
+
+
+def in_other_letters(value: t.Any) -> str:
+    return json.dumps(value).encode().hex().translate(str.maketrans("0123456789abcdef", "ghijklmnopqrstuv"))
+
+
+@pytest.mark.parametrize(
+    ("masked", "sent"),
+    [
+        ({}, {"add_host": {"host_name": "x"}, "other": 1}),  # a key that the result does not have
+        ({"ansible_facts": {}}, {"ansible_facts": {"x": 1}}),
+        ({"changed": False, "failed": False}, {"changed": True, "failed": True}),
+        ({"_ansible_parsed": "********"}, {"_ansible_parsed": "x"}),
+        ({"msg": "********"}, {"msg": "text"}),
+        ({"path": "/a"}, {"path": "/b"}),  # nothing of it is masked
+        ({"path": "/a/********/c"}, {"path": "/b/x/c"}),
+        ({"path": "/a/********/c"}, {"path": "/a/c"}),
+        ({"path": "********"}, {"path": ["/a"]}),
+        ({"path": "********"}, {"path": {"a": 1}}),
+        ({"size": 1}, {"size": "1"}),
+        ({"size": 1}, {"size": True}),
+        ({"files": ["********"]}, {"files": ["a", "b"]}),
+        ({"files": [{"path": "********"}]}, {"files": [{"path": "a", "more": 1}]}),
+        ({"size": "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"}, {"size": [1]}),
+    ],
+    ids=str,
+)
+def test_nothing_is_restored_but_what_masking_has_changed(masked: dict[str, t.Any], sent: dict[str, t.Any]) -> None:
+    assert restored({**masked, "_unmasked": in_other_letters(sent)}) == masked
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None,
+        7,
+        ["gh"],
+        {"a": 1},
+        "",
+        "gg!",
+        "ghg",
+        "gz",
+        "é",
+        "g" * (1 << 23),
+        in_other_letters(["a"]),
+        in_other_letters("a"),
+        in_other_letters(0)[:-1] + "v",
+        ("[" * 100_000).encode().hex().translate(str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")),
+    ],
+    ids=lambda sent: str(sent)[:20],
+)
+def test_garbage_is_dropped(sent: t.Any) -> None:
+    assert restored({"path": "/var/********", "_unmasked": sent}) == {"path": "/var/********"}
+
+
+def test_a_result_too_large_to_be_returned_twice_stays_masked() -> None:
+    facts = {"path": "redis" * 1_000_000}
+    assert with_unmasked(facts, ["redis"]) == facts
