@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import shutil
 import typing as t
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.redisops.tair.plugins.plugin_utils import _private as private
 from ansible_collections.redisops.tair.plugins.plugin_utils._artifacts import local_path, replace
 
 Values = t.Dict[str, t.Any]
@@ -36,7 +38,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         removed: list[str] = []
         try:
             if options["state"] == "present":
-                changed = not path.exists()
+                changed = not path.is_symlink() and not path.exists()
+                if not changed:
+                    os.close(private.open_file(str(path), os.O_RDONLY))  # a journal that somebody else wrote is none
                 if changed and not check:
                     replace(path, json.dumps(options["content"], indent=4) + "\n")
             else:

@@ -11,6 +11,7 @@ import pathlib
 import typing as t
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.redisops.tair.plugins.plugin_utils import _private as private
 from ansible_collections.redisops.tair.plugins.plugin_utils._artifacts import local_path, replace
 from ansible_collections.redisops.tair.plugins.plugin_utils._report import read
 from ansible_collections.redisops.tair.plugins.plugin_utils._report_junit import junit
@@ -51,7 +52,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 own = directory / host / "report.json"
                 if options["report"] is not None and not (options["keep_report"] and own.exists()):
                     replace(own, json.dumps(options["report"], indent=4) + "\n")
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                private.make_directory_of(files["json"])
                 _write(directory, options["hosts"], files, host, ending)
             except OSError as error:
                 # Not raised: the role's failed_when has to see it.
@@ -65,7 +66,7 @@ def _write(
     directory: pathlib.Path, names: list[str], files: dict[str, pathlib.Path], host: str, ending: dict[str, str]
 ) -> None:
     """Hosts may end at the same time: whoever has the lock last has read all reports."""
-    lock = os.open(directory, os.O_RDONLY)
+    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         hosts = read(directory, names, endings(directory, this_run(), names, host, ending))

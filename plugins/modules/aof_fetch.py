@@ -43,7 +43,9 @@ options:
     description:
       - Directory on the control node. It belongs to this source alone, so each host needs one of its own.
         It must not exist, be empty, or be one that this module made for the same source.
-      - It gets mode C(0700), the files in it C(0600).
+      - It gets mode C(0700), the files in it C(0600). A directory that belongs to another user is refused, and links in it are not followed.
+      - The file C(dest.aof_fetch) next to it, with the name of the directory for C(dest), records the source and the names of the
+        files. It is needed to resume a copy. Remove it together with the directory.
     type: path
     required: true
   compress:

@@ -27,7 +27,9 @@ attributes:
     support: full
 options:
   path:
-    description: The file. Directories above it are made where there are none.
+    description:
+      - The file. Directories above it are made where there are none, with mode C(0700).
+      - A directory or file that belongs to another user, or a symbolic link, is refused.
     type: path
     required: true
   state:
@@ -72,6 +74,7 @@ EXAMPLES = r"""
     state: absent
     remove:
       - "./aof-migrate/{{ inventory_hostname }}/aof"
+      - "./aof-migrate/{{ inventory_hostname }}/aof.aof_fetch"
 """
 
 RETURN = r"""

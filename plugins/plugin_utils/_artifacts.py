@@ -13,15 +13,22 @@ import pathlib
 import tempfile
 import typing as t
 
+from ansible_collections.redisops.tair.plugins.plugin_utils import _private as private
+
+_LARGEST = 64 << 20
+
 
 def local_path(action: t.Any, path: str) -> pathlib.Path:
     """A path of the control node, as modules on the local connection would have it."""
-    return pathlib.Path(action._loader.get_basedir(), path)
+    return pathlib.Path(os.path.abspath(pathlib.Path(action._loader.get_basedir(), path)))
 
 
 def replace(path: pathlib.Path, text: str) -> None:
-    """Write a file in place of what is there, and the directory first if there is none. Raises :class:`OSError`."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Write a file in place of what is there, and the directory first if there is none. Raises :class:`OSError`.
+
+    The directory, its parents that are made too included, is for this user only.
+    """
+    private.make_directory_of(path)
     descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
@@ -30,3 +37,8 @@ def replace(path: pathlib.Path, text: str) -> None:
     except OSError:
         os.unlink(new)
         raise
+
+
+def read(path: pathlib.Path) -> str:
+    """Return the text of a file that :func:`replace` wrote. Raises :class:`OSError` and :class:`ValueError`."""
+    return private.read_file(path, _LARGEST).decode("utf-8")

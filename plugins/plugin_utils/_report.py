@@ -14,6 +14,7 @@ import json
 import pathlib
 import typing as t
 
+from ansible_collections.redisops.tair.plugins.plugin_utils._artifacts import read as read_artifact
 from ansible_collections.redisops.tair.plugins.plugin_utils._timed import seconds
 
 #: The timed phases, in the order in which they happen, and the tasks of the role that each of them is.
@@ -72,12 +73,12 @@ def read(directory: pathlib.Path, names: t.Iterable[str], ended: t.Mapping[str, 
 
 def _host(name: str, path: pathlib.Path, ending: t.Mapping[str, t.Any] | None) -> Host:
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = json.loads(read_artifact(path))
         told, when = str(report["message"]).strip(), report.get("time")
         _phases(report)
     except FileNotFoundError:
         report, told, when = {}, "", None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return Host(name, "no report", f"{path} can't be read: {error}", {})
     if ending is not None:
         return Host(name, str(ending["outcome"]), str(ending["message"]).strip(), report)

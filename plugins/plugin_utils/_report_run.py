@@ -18,7 +18,7 @@ import pathlib
 import typing as t
 from datetime import datetime, timezone
 
-from ansible_collections.redisops.tair.plugins.plugin_utils._artifacts import replace
+from ansible_collections.redisops.tair.plugins.plugin_utils._artifacts import read, replace
 
 _VERSION = 1
 _FILE = "report.json"
@@ -48,7 +48,7 @@ def endings(directory: pathlib.Path, run: str, names: t.Sequence[str], host: str
     path = directory / _FILE
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = json.loads(read(path))
         started, ended = known["started"], known["hosts"] if known["run"] == run else None
     except (OSError, ValueError, KeyError, TypeError):
         started, ended = now, None

@@ -134,7 +134,7 @@ def rewrite(directory: Path, seq: int) -> None:
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in directory.iterdir() if path.name != ".aof_fetch"}
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
 @pytest.mark.parametrize("open_host", [shell, sftp])
