@@ -37,6 +37,9 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._unpack import Unpac
 
 _PAUSE_AFTER_REWRITE = 1.0  # seconds
 _LONGEST_PAUSE = 30.0
+_PROGRESS = (
+    1 << 20
+)  # bytes that count as progress between two lost connections; else a host could keep this up for ever
 
 
 @dataclass
@@ -129,7 +132,7 @@ class Fetch:
                 lost = True
                 if isinstance(exc, UnpackError):
                     self._pace.possible = False
-                drops = 1 if self._transferred > before else drops + 1
+                drops = 1 if self._transferred - before >= _PROGRESS else drops + 1
                 if drops > self._retries:
                     raise self._never_there(exc, drops) from exc
                 pause = min(2.0 ** (drops - 1), _LONGEST_PAUSE)

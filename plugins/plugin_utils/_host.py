@@ -9,11 +9,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import time
 import typing as t
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import FetchError
+from ansible_collections.redisops.tair.plugins.module_utils._file_names import name_problem
+from ansible_collections.redisops.tair.plugins.module_utils._text import shown
 
 Chunk = t.Union[bytes, memoryview]
 
@@ -32,6 +36,11 @@ class Process(t.Protocol):
 
     def close(self) -> None:
         """Let go of it, ended or not."""
+
+
+#: More than any file system stores, and what sums of it stay exact with.
+_LARGEST_FILE = 1 << 62
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class SourceChangedError(FetchError):
@@ -115,3 +124,51 @@ class Host(ABC):
         finally:
             stream.close()
         return hasher.hexdigest()
+
+
+class Deadline:
+    """The time that a host has for an answer: ``seconds``, however it goes on in small pieces."""
+
+    def __init__(self, host: str, seconds: float) -> None:
+        self._host, self._seconds = host, seconds
+        self._end = time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Raise :class:`FetchError` once the time is over."""
+        if time.monotonic() > self._end:
+            raise FetchError(
+                f"{self._host} has not answered completely within {self._seconds:.0f} s, though it went on sending",
+                todo="Check the load of the host and the network, and whether this host can still be trusted",
+            )
+
+
+def senseless(host: str, what: str, answer: str = "") -> FetchError:
+    """Return the error for an answer that no host of ours gives: ``what`` names it, ``answer`` is a part of it."""
+    told = f": {shown(answer[:80])}" if answer else ""
+    return FetchError(
+        f"{host} sent {what}{told}",
+        todo="Check what its shell or SFTP server prints, and whether this host can still be trusted",
+    )
+
+
+def require_found(host: str, asked: str, answer: str) -> str:
+    """Return the path that a host has found: the one asked for, or a file with a plain name directly in it."""
+    if answer != asked:
+        directory, _slash, name = answer.rpartition("/")
+        if directory != asked.rstrip("/") or name_problem(name):
+            raise senseless(host, "a path that is not in src", answer)
+    return answer
+
+
+def require_number(host: str, what: str, text: str) -> int:
+    """Return the number of bytes that a host sent as ``text``."""
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) >= _LARGEST_FILE:
+        raise senseless(host, f"{what} that is no number of bytes", text)
+    return int(text)
+
+
+def require_digest(host: str, text: str) -> str:
+    """Return the SHA-256 that a host sent as ``text``, empty where it has no program for it."""
+    if text and not _SHA256.fullmatch(text):
+        raise senseless(host, "a SHA-256 that is none", text)
+    return text

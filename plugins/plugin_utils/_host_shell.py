@@ -22,22 +22,33 @@ import subprocess
 import time
 import typing as t
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import MANIFEST_SUFFIX
+from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import MANIFEST_MAX_SIZE, MANIFEST_SUFFIX
 from ansible_collections.redisops.tair.plugins.module_utils._errors import FetchError
+from ansible_collections.redisops.tair.plugins.module_utils._text import shown
 from ansible_collections.redisops.tair.plugins.plugin_utils._host import (
+    Deadline,
     FileState,
     Found,
     Host,
     Process,
     SourceChangedError,
     Stream,
+    require_digest,
+    require_found,
+    require_number,
+    senseless,
 )
 from ansible_collections.redisops.tair.plugins.plugin_utils._host_scripts import COMMON, DIGEST, FIND, STATES, STREAM
 from ansible_collections.redisops.tair.plugins.plugin_utils._host_stream import ShellStream
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh import ConnectionLostError, SshConnection
 
 _START_LIMIT = 1 << 16  # bytes of rc-file noise that are looked through for the marker
+_LONGEST_LINE = 1 << 16  # bytes of an answer, more only where it is one of many files
+_LONGEST_REASON = 5000  # characters: a path may have 4096
+_LONGEST_STATE = 64  # bytes: an inode and a size
 _LOGIN_WAIT = 30.0
+_ANSWER_WAIT = 300.0  # seconds for any answer, and beside that a second for so many bytes to be hashed:
+_SLOWEST_HASH = 1_000_000
 _HASHED_AGAIN = (
     64_000_000  # bytes before an offset that the host reads again, rather than that all others are hashed twice here
 )
@@ -82,25 +93,46 @@ class ShellHost(Host):
 
     def find(self, path: str) -> Found:
         marker = _marker()
-        answer, rest, process = self._request(FIND, marker, src=path)
-        content, end, _rest = b"".join(_read_all(rest, process)).partition(f"{marker} end\n".encode())
-        if not end:
-            raise ConnectionLostError(f"{self.name} sent only a part of {answer}")
-        return Found(answer, content if answer.endswith(MANIFEST_SUFFIX) else None)
+        deadline = Deadline(self.name, _ANSWER_WAIT)
+        answer, rest, process = self._request(FIND, marker, deadline, src=path)
+        end = f"{marker} end\n".encode()
+        try:
+            require_found(self.name, path, answer)
+            content, at = bytearray(rest), rest.find(end)
+            while at < 0:
+                if len(content) > MANIFEST_MAX_SIZE + len(end):
+                    raise senseless(self.name, f"a manifest of more than {MANIFEST_MAX_SIZE} bytes for {answer}")
+                deadline.check()
+                data = process.read()
+                if not data:
+                    raise ConnectionLostError(f"{self.name} sent only a part of {answer}")
+                content += data
+                at = content.find(end, max(0, len(content) - len(data) - len(end)))
+        finally:
+            process.close()
+        return Found(answer, bytes(content[:at]) if answer.endswith(MANIFEST_SUFFIX) else None)
 
     def states(self, paths: t.Sequence[str]) -> list[FileState]:
-        answer, _rest, process = self._request(STATES % " ".join(shlex.quote(path) for path in paths))
+        script = STATES % " ".join(shlex.quote(path) for path in paths)
+        answer, _rest, process = self._request(script, longest=_LONGEST_LINE + _LONGEST_STATE * len(paths))
         process.close()
         numbers = answer.split()
+        if len(numbers) != 2 * len(paths):
+            raise senseless(self.name, f"the states of other files than the {len(paths)} asked for", answer)
         return [
-            FileState(path, inode, int(size))
+            FileState(
+                path, str(require_number(self.name, "an inode", inode)), require_number(self.name, "a size", size)
+            )
             for path, inode, size in zip(paths, numbers[::2], numbers[1::2], strict=True)
         ]
 
     def digest(self, file: FileState, length: int) -> str:
-        answer, _rest, process = self._request(DIGEST, file=file.path, expected=file.inode, length=str(length))
+        deadline = Deadline(self.name, _ANSWER_WAIT + length / _SLOWEST_HASH)
+        answer, _rest, process = self._request(
+            DIGEST, deadline=deadline, file=file.path, expected=file.inode, length=str(length)
+        )
         process.close()
-        return answer or super().digest(file, length)
+        return require_digest(self.name, answer) or super().digest(file, length)
 
     def stream(self, file: FileState, offset: int, packers: t.Sequence[str] = ()) -> Stream:
         marker = _marker()
@@ -116,11 +148,20 @@ class ShellHost(Host):
             length=str(length),
             packers=" ".join(packers),
         )
-        return ShellStream(
-            process, marker, rest, length, f"{file.path} on {self.name}", packer=packer, whole=before == offset
-        )
+        if packer and packer not in packers:
+            process.close()
+            raise senseless(self.name, "the name of a compressor that was not asked for", packer)
+        return ShellStream(process, marker, rest, length, file.path, self.name, packer=packer, whole=before == offset)
 
-    def _request(self, script: str, marker: str = "", **values: str) -> tuple[str, bytes, Process]:
+    def _request(
+        self,
+        script: str,
+        marker: str = "",
+        deadline: Deadline | None = None,
+        *,
+        longest: int = _LONGEST_LINE,
+        **values: str,
+    ) -> tuple[str, bytes, Process]:
         """Run a script: what it says after ``start``, what has come after that line, and the process to read on from."""
         marker = marker or _marker()
         values["id"] = marker
@@ -131,7 +172,7 @@ class ShellHost(Host):
         try:
             process.send(text.encode("utf-8", "surrogateescape"))
             process.end_input()
-            answer, rest = self._await_start(process, marker)
+            answer, rest = self._await_start(process, marker, deadline or Deadline(self.name, _ANSWER_WAIT), longest)
         except BaseException:
             process.close()
             raise
@@ -176,31 +217,39 @@ class ShellHost(Host):
             todo="Check become_user and ansible_become_password, and that the login user may run /bin/sh by it (sudo -l)",
         )
 
-    def _await_start(self, process: Process, marker: str) -> tuple[str, bytes]:
+    def _await_start(self, process: Process, marker: str, deadline: Deadline, longest: int) -> tuple[str, bytes]:
+        """Return what follows ``start`` and all that came after that line. ``longest``: bytes that a line may have."""
         seen = b""
         tag = f"{marker} ".encode()
         while True:
             before, found, after = seen.partition(tag)
-            if found and b"\n" in after:
+            if found and b"\n" in after[: longest + 1]:
                 line, _newline, seen = after.partition(b"\n")
                 word, _blank, rest = line.decode("utf-8", "surrogateescape").partition(" ")
                 if word == "error":
                     raise self._explain(rest)
                 if word == "start":
                     return rest, seen
-                continue  # 'wait'
-            if len(before) > _START_LIMIT and not found:
+                if word != "wait":
+                    raise senseless(self.name, "an answer that does not exist", word)
+                continue
+            if found and len(after) > longest:
+                raise senseless(
+                    self.name, f"a line of more than {longest} bytes", after[:80].decode("utf-8", "replace")
+                )
+            if not found and len(before) > _START_LIMIT:
                 raise FetchError(
                     f"{self.name} prints without end at login: {_printable(before)}",
                     todo="Let the account's rc files be silent when there is no terminal",
                 )
+            deadline.check()
             data = process.read()
             if not data:
                 raise NoShellError(f"{self.name} runs no commands: {_printable(seen) or 'it printed nothing'}")
             seen += data
 
     def _explain(self, reason: str) -> FetchError:
-        reason = reason.removeprefix("ls: ").removeprefix("cannot access ")
+        reason = shown(reason.removeprefix("ls: ").removeprefix("cannot access ")[:_LONGEST_REASON])
         if "denied" in reason:
             return FetchError(
                 f"{self.name} may not read the AOF: {reason}",
@@ -217,15 +266,6 @@ class ShellHost(Host):
 
 class MissingFileError(SourceChangedError):
     """A file is not there, or not any more."""
-
-
-def _read_all(first: bytes, process: Process) -> t.Iterator[bytes]:
-    try:
-        yield first
-        while data := process.read():
-            yield data
-    finally:
-        process.close()
 
 
 def _marker() -> str:

@@ -11,26 +11,47 @@ That line starts with a marker, which no file holds, and tells the digest, or th
 
 from __future__ import annotations
 
+import time
 import typing as t
 
-from ansible_collections.redisops.tair.plugins.plugin_utils._host import Chunk, Process, SourceChangedError, Stream
+from ansible_collections.redisops.tair.plugins.plugin_utils._host import (
+    Chunk,
+    Process,
+    SourceChangedError,
+    Stream,
+    require_digest,
+    senseless,
+)
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh import ConnectionLostError
 from ansible_collections.redisops.tair.plugins.plugin_utils._unpack import Unpacker, UnpackError
 
 _LONGEST_LINE = 256  # bytes of the marker and what follows it
+_SURPLUS = 1 << 20
+#: Fewer bytes than this in so many seconds of waiting for them are no transfer. A dead line is noticed much earlier.
+_SLOWEST, _WINDOW = 30_000, 300.0
 
 
 class ShellStream(Stream):
-    """``first``: what of the output of ``process`` has been read; ``length``: bytes of the file; ``place`` for messages."""
+    """``first``: what of the output of ``process`` has been read; ``length``: bytes of the file; ``path`` and ``host`` for messages."""
 
     def __init__(
-        self, process: Process, marker: str, first: bytes, length: int, place: str, *, packer: str, whole: bool
+        self,
+        process: Process,
+        marker: str,
+        first: bytes,
+        length: int,
+        path: str,
+        host: str,
+        *,
+        packer: str,
+        whole: bool,
     ) -> None:
         self._process, self._marker, self._first = process, marker.encode(), first
-        self._length, self._place = length, place
+        self._length, self._place, self._host = length, f"{path} on {host}", host
         self.packer, self.whole = packer, whole
         self._last_line: str | None = None
         self._unpacker: Unpacker | None = None
+        self._waited, self._came = 0.0, 0
 
     def close(self) -> None:
         self._process.close()
@@ -53,12 +74,20 @@ class ShellStream(Stream):
             raise SourceChangedError(f"{self._place} became shorter than it was")
         if self._last_line is None or missing or chunk:
             raise UnpackError(f"The copy of {self._place} is not as long as it should be")
-        self.digest = self._last_line.partition("end ")[2].strip() or None
+        word, _blank, digest = self._last_line.strip().partition(" ")
+        if word != "end":
+            raise senseless(self._host, f"something else than the end of {self._place}", self._last_line)
+        self.digest = require_digest(self._host, digest) or None
 
     def _content(self) -> t.Iterator[Chunk]:
         """All before the last line, which is kept. The end of what was read is held back: it may be that line."""
         held, data = b"", self._first
+        # What a compressor adds to bytes that it can't compress is far less; without an end it would unpack to nothing.
+        left = self._length + self._length // 64 + _SURPLUS
         while True:
+            left -= len(data)
+            if left < 0:
+                raise senseless(self._host, f"more than the {self._length} bytes of {self._place} that were asked for")
             if len(data) >= _LONGEST_LINE:
                 yield held
                 yield memoryview(data)[:-_LONGEST_LINE]
@@ -67,7 +96,7 @@ class ShellStream(Stream):
                 held += data
                 yield held[:-_LONGEST_LINE]
                 held = held[-_LONGEST_LINE:]
-            data = self._process.read()
+            data = self._read()
             if not data:
                 break
         before, mark, line = held.rpartition(self._marker + b" ")
@@ -75,3 +104,15 @@ class ShellStream(Stream):
         if not mark:
             raise ConnectionLostError(f"The copy of {self._place} ended in the middle")
         self._last_line = line.decode("ascii", "replace")
+
+    def _read(self) -> bytes:
+        """Read on. Raises :class:`FetchError` for a host that sends a few bytes now and then, for ever."""
+        start = time.monotonic()
+        data = self._process.read()
+        self._waited += time.monotonic() - start
+        self._came += len(data)
+        if self._waited > _WINDOW:
+            if self._came < _SLOWEST:
+                raise senseless(self._host, f"only {self._came} bytes of {self._place} in {self._waited:.0f} s")
+            self._waited, self._came = 0.0, 0
+        return data
