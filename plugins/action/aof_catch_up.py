@@ -18,6 +18,7 @@ from ansible.utils.display import Display
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import catch_up_spec
 from ansible_collections.redisops.tair.plugins.module_utils._catch_up import bring_up_to_date
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
+from ansible_collections.redisops.tair.plugins.module_utils._text import shown
 from ansible_collections.redisops.tair.plugins.plugin_utils._destination import Destination
 from ansible_collections.redisops.tair.plugins.plugin_utils._fetch import Fetch
 from ansible_collections.redisops.tair.plugins.plugin_utils._module_action import ModuleAction
@@ -56,7 +57,10 @@ class ActionModule(ModuleAction):
         label = f"{name} | aof_catch_up"
 
         def tell(line: str) -> None:
-            display.display(f"{label}: {line}")
+            display.display(shown(f"{label}: {line}"))
+
+        def warn(line: str) -> None:
+            display.warning(shown(line))
 
         def open_destination(path: str) -> Destination:
             return Destination(Path(self._loader.path_dwim(params["dest"])), f"{name}:{path}", check_mode=False)
@@ -65,4 +69,4 @@ class ActionModule(ModuleAction):
         stack.callback(host.close)
         fetch = Fetch(host, params["path"], open_destination, retries=_RETRIES, check_mode=False, tell=tell)
         stack.callback(fetch.close)
-        return bring_up_to_date(params, lambda: Path(fetch.bring().dest), warn=display.warning, tell=tell)
+        return bring_up_to_date(params, lambda: Path(fetch.bring().dest), warn=warn, tell=tell)

@@ -11,6 +11,7 @@ from pathlib import Path
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
+from ansible_collections.redisops.tair.plugins.module_utils._text import shown
 from ansible_collections.redisops.tair.plugins.plugin_utils._destination import Destination
 from ansible_collections.redisops.tair.plugins.plugin_utils._fetch import Fetch
 from ansible_collections.redisops.tair.plugins.plugin_utils._progress import Progress, wanted
@@ -69,7 +70,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 progress=(lambda total, done: Progress(label, total, display.display, done=done))
                 if show_progress
                 else None,
-                tell=lambda line: display.display(f"{label}: {line}"),
+                tell=lambda line: display.display(shown(f"{label}: {line}")),
             ).run()
         finally:
             host.close()

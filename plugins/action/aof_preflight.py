@@ -7,6 +7,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
+from ansible_collections.redisops.tair.plugins.module_utils._text import shown
 from ansible_collections.redisops.tair.plugins.plugin_utils._estimate import estimate
 
 Values = t.Dict[str, t.Any]
@@ -34,7 +36,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "done": {"type": "bool", "default": False},
             }
         )
-        result.update(changed=False, **_report(options))
+        try:
+            result.update(changed=False, **_report(options))
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as exc:
+            host = (task_vars or {}).get("inventory_hostname", "this host")
+            what = f"What was found out about {host} can't be used: {type(exc).__name__} ({exc})"
+            error = TairError(what, todo="Give source and target as aof_info and tair_info returned them")
+            result.update(failed=True, msg=str(error))
+            return result
         result["doubts"] = _told(result["findings"], "doubt")
         obstacles = _told(result["findings"], "obstacle")
         if obstacles:
@@ -51,7 +60,10 @@ def _report(options: Values) -> Values:
     estimated = "keyspace" in source and "keyspace" in target and not options["done"]
     return {
         "findings": [
-            {name: str(one.get(name, "")).strip() for name in ("id", "severity", "side", "what", "todo")}
+            {
+                name: shown(str(one.get(name, "")).strip(), newlines=True)
+                for name in ("id", "severity", "side", "what", "todo")
+            }
             for one in options["findings"]
         ],
         "source": {

@@ -11,6 +11,7 @@ import pathlib
 import typing as t
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.redisops.tair.plugins.module_utils._text import clean_values, without_controls
 from ansible_collections.redisops.tair.plugins.plugin_utils import _private as private
 from ansible_collections.redisops.tair.plugins.plugin_utils._artifacts import local_path, replace
 from ansible_collections.redisops.tair.plugins.plugin_utils._report import read
@@ -41,7 +42,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         directory = local_path(self, options["directory"])
         host = str((task_vars or {}).get("inventory_hostname"))
-        ending = {"outcome": options["outcome"], "message": options["message"].strip()}
+        ending = {"outcome": options["outcome"], "message": without_controls(options["message"].strip())}
         files = {
             "json": directory / "report.json",
             "html": directory / "report.html",
@@ -51,7 +52,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             try:
                 own = directory / host / "report.json"
                 if options["report"] is not None and not (options["keep_report"] and own.exists()):
-                    replace(own, json.dumps(options["report"], indent=4) + "\n")
+                    replace(own, json.dumps(clean_values(options["report"]), indent=4) + "\n")
                 private.make_directory_of(files["json"])
                 _write(directory, options["hosts"], files, host, ending)
             except OSError as error:

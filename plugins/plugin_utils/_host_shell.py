@@ -44,7 +44,7 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._ssh import Connecti
 
 _START_LIMIT = 1 << 16  # bytes of rc-file noise that are looked through for the marker
 _LONGEST_LINE = 1 << 16  # bytes of an answer, more only where it is one of many files
-_LONGEST_REASON = 5000  # characters: a path may have 4096
+_LONGEST_REASON = 1000  # characters
 _LONGEST_STATE = 64  # bytes: an inode and a size
 _LOGIN_WAIT = 30.0
 _ANSWER_WAIT = 300.0  # seconds for any answer, and beside that a second for so many bytes to be hashed:
@@ -249,7 +249,7 @@ class ShellHost(Host):
             seen += data
 
     def _explain(self, reason: str) -> FetchError:
-        reason = shown(reason.removeprefix("ls: ").removeprefix("cannot access ")[:_LONGEST_REASON])
+        reason = shown(reason.removeprefix("ls: ").removeprefix("cannot access ").strip())[:_LONGEST_REASON]
         if "denied" in reason:
             return FetchError(
                 f"{self.name} may not read the AOF: {reason}",

@@ -20,11 +20,15 @@ from pathlib import Path
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, TairError
 from ansible_collections.redisops.tair.plugins.module_utils._import import progress as file
+from ansible_collections.redisops.tair.plugins.module_utils._text import shown
+from ansible_collections.redisops.tair.plugins.plugin_utils import _private as private
 from ansible_collections.redisops.tair.plugins.plugin_utils import _progress as lines
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh import SshConnection
 
 Read = t.Callable[[], bytes]
 
+_LARGEST = 1 << 16  # bytes of what is read for one look: the file has less than 200
+_LARGEST_NUMBER = 1 << 63
 _SOON = 1.0  # seconds: where something is about to happen
 _ANSWER = 'while read -r marker; do cat "$0"; echo "$marker"; done'  # it ends with its input
 
@@ -67,11 +71,13 @@ class ImportProgress:
                     self._ended.wait(lines.EVERY if self._printer else _SOON)
         except (TairError, OSError) as exc:
             if not self._ended.is_set():
-                self._tell(f"{self._label}: no progress lines: {exc}")
+                self._tell(shown(f"{self._label}: no progress lines: {exc}"))
 
     def _take(self, now: file.Progress | None) -> None:
         if now is None or self._ended.is_set():
             return
+        if not all(0 <= number < _LARGEST_NUMBER for number in (now.position, now.size, now.commands, now.errors)):
+            raise ConnectError("The progress file holds numbers that no import has")
         if self._printer is None:
             # What is done by now may be the work of an earlier run, so it does not count for the rate.
             self._printer = lines.Progress(self._label, now.size, self._show, done=now.position)
@@ -85,7 +91,7 @@ def local_file(path: str) -> t.Iterator[Read]:
 
     def read() -> bytes:
         try:
-            return Path(path).read_bytes()
+            return private.read_file(Path(path), _LARGEST, of_anyone=True)  # the module may run as another user
         except FileNotFoundError:
             return b""
 
@@ -108,6 +114,8 @@ def remote_file(connect: t.Callable[[], SshConnection], path: str) -> t.Iterator
                 if not data:
                     raise ConnectError(f"{connection} runs no commands")
                 answer += data
+                if len(answer) > _LARGEST:
+                    raise ConnectError(f"{connection} sends more than {_LARGEST} bytes as the progress of an import")
             return answer.partition(marker)[0]
 
         yield read

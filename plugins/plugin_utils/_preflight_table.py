@@ -11,6 +11,8 @@ from __future__ import annotations
 import textwrap
 import typing as t
 
+from ansible_collections.redisops.tair.plugins.module_utils._text import shown
+
 WIDTH = 96
 _HEADINGS = ("HOST", "SOURCE", "SIZE", "KEYS", "TARGET", "TAKES", "VERDICT")
 #: Columns that may be cut where the line gets too long, the widest first; and how little is left of them.
@@ -38,7 +40,7 @@ def table(reports: Reports, plans: t.Mapping[str, str]) -> list[str]:
             lines += _wrapped(text)
     blocked = sum(1 for report in reports.values() if obstacles_of(report))
     lines.append(f"{len(reports) - blocked} of {len(reports)} hosts can be migrated.")
-    return lines
+    return [shown(line) for line in lines]
 
 
 def as_values(reports: Reports, plans: t.Mapping[str, str]) -> dict[str, t.Any]:

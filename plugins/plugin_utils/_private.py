@@ -52,8 +52,10 @@ def open_directory(path: Path) -> int:
     return descriptor
 
 
-def open_file(name: str, flags: int, *, directory: int | None = None, shown_as: Path | None = None) -> int:
-    """Return a descriptor of a regular file of this user, new ones with mode 0600.
+def open_file(
+    name: str, flags: int, *, directory: int | None = None, shown_as: Path | None = None, of_anyone: bool = False
+) -> int:
+    """Return a descriptor of a regular file of this user (or ``of_anyone``), new ones with mode 0600.
 
     ``directory``: descriptor of the directory of ``name``. A file with a second name (hard link) is not opened to be written.
     """
@@ -68,7 +70,8 @@ def open_file(name: str, flags: int, *, directory: int | None = None, shown_as: 
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode):
             raise _refused(path, "is not a regular file")
-        _require_own(state, path)
+        if not of_anyone:
+            _require_own(state, path)
         if flags & (os.O_WRONLY | os.O_RDWR) and state.st_nlink > 1:
             raise _refused(path, "has a second name (a hard link), so it is not written")
         os.set_blocking(descriptor, True)
@@ -78,9 +81,9 @@ def open_file(name: str, flags: int, *, directory: int | None = None, shown_as: 
     return descriptor
 
 
-def read_file(path: Path, limit: int) -> bytes:
-    """Return the content of a regular file of this user, at most ``limit`` bytes."""
-    with open(open_file(str(path), os.O_RDONLY), "rb") as file:
+def read_file(path: Path, limit: int, *, of_anyone: bool = False) -> bytes:
+    """Return the content of a regular file of this user (or ``of_anyone``), at most ``limit`` bytes."""
+    with open(open_file(str(path), os.O_RDONLY, of_anyone=of_anyone), "rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise _refused(path, f"is larger than {limit} bytes")

@@ -20,6 +20,7 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._timed import second
 #: The timed phases, in the order in which they happen, and the tasks of the role that each of them is.
 PHASES = {"rewrite": "rewrite", "transfer": "transfer", "import": "import", "catch_up": "import", "compare": "verify"}
 DONE = ("migrated", "already migrated")
+_LARGEST_NUMBER = 1 << 63
 
 Report = t.Mapping[str, t.Any]
 
@@ -76,6 +77,7 @@ def _host(name: str, path: pathlib.Path, ending: t.Mapping[str, t.Any] | None) -
         report = json.loads(read_artifact(path))
         told, when = str(report["message"]).strip(), report.get("time")
         _phases(report)
+        _require_numbers(report)
     except FileNotFoundError:
         report, told, when = {}, "", None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -84,6 +86,16 @@ def _host(name: str, path: pathlib.Path, ending: t.Mapping[str, t.Any] | None) -
         return Host(name, str(ending["outcome"]), str(ending["message"]).strip(), report)
     before = f" A run before, at {when}, said: {told}" if told else ""
     return Host(name, "no report", f"This run has not brought it to an end: not begun, or interrupted.{before}", {})
+
+
+def _require_numbers(report: Report) -> None:
+    """Raise :class:`TypeError` unless what is added up or formatted as a number is one."""
+    imported, caught_up = report.get("import") or {}, report.get("catch_up") or {}
+    keyspace = (report.get("source") or {}).get("keyspace") or {}
+    numbers = [*keyspace.values(), imported.get("bytes"), imported.get("elapsed"), caught_up.get("downtime")]
+    for number in numbers:
+        if number is not None and not (isinstance(number, (int, float)) and abs(number) < _LARGEST_NUMBER):
+            raise TypeError(f"{number!r:.80} is not a number")
 
 
 def _phases(report: Report) -> list[Phase]:

@@ -12,6 +12,7 @@ import re
 import typing as t
 import xml.etree.ElementTree as ET
 
+from ansible_collections.redisops.tair.plugins.module_utils._text import without_controls
 from ansible_collections.redisops.tair.plugins.plugin_utils._report import Host
 
 #: What XML 1.0 can not hold, not even escaped.
@@ -46,4 +47,4 @@ def _case(suite: ET.Element, host: Host, name: str, seconds: float) -> ET.Elemen
 
 
 def _clean(text: str) -> str:
-    return _NOT_XML.sub("\ufffd", str(text))
+    return _NOT_XML.sub("\ufffd", without_controls(str(text)))

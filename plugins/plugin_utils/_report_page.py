@@ -13,6 +13,7 @@ import math
 import typing as t
 from datetime import datetime, timezone
 
+from ansible_collections.redisops.tair.plugins.module_utils._text import without_controls
 from ansible_collections.redisops.tair.plugins.plugin_utils._report import PHASES, Host
 
 _STYLE = """
@@ -179,7 +180,7 @@ def _number(at: int) -> str:
 
 
 def _e(value: object) -> str:
-    return html.escape(str(value))
+    return html.escape(without_controls(str(value)))
 
 
 def _size(size: float) -> str:

@@ -35,7 +35,7 @@ class Progress:
         try:
             values = json.loads(text[text.rindex(b"{") :])
             return cls(*(int(values[name]) for name in ("position", "size", "commands", "errors")))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
 

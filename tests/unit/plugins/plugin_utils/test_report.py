@@ -19,6 +19,7 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._report_page import 
 from ansible_collections.redisops.tair.plugins.plugin_utils._report_run import endings
 
 NASTY = "<script>alert('&\")</script>"
+ESCAPES, SHOWN = "\x00\x1b]0;pwn\x07\x9b31m\u202e", r"\x00\x1b]0;pwn\x07\x9b31m\u202e"
 
 
 def times(start: float, end: float) -> dict[str, str]:
@@ -60,7 +61,7 @@ def hosts(tmp_path: pathlib.Path) -> list[Host]:
     write(
         "b",
         outcome="failed",
-        message=NASTY + "\x00",
+        message=NASTY + ESCAPES,
         failure={"task": "import | Pipe the AOF into the target"},
         rewrite={**times(2, 4), "elapsed": 1},
         **{"import": times(5, 11)},
@@ -69,7 +70,7 @@ def hosts(tmp_path: pathlib.Path) -> list[Host]:
     (tmp_path / "broken" / "report.json").write_text('{"outcome": "migr')
     ended = {
         "a": {"outcome": "migrated", "message": "done"},
-        "b": {"outcome": "failed", "message": NASTY + "\x00"},
+        "b": {"outcome": "failed", "message": NASTY + ESCAPES},
         "broken": {"outcome": "migrated", "message": "done"},
     }
     return read(tmp_path, ["a", "b", "broken", "never"], ended)
@@ -90,7 +91,7 @@ def test_junit_has_a_case_a_host_and_phase_and_says_which_host_failed_and_which_
         "time": "16.000",
     }
     failure = suite.find("testcase/failure")
-    assert failure is not None and failure.get("message") == NASTY + "\ufffd"
+    assert failure is not None and failure.get("message") == NASTY + SHOWN
     assert failure.get("type") == "import | Pipe the AOF into the target"
 
 
@@ -209,3 +210,34 @@ def luminance(colour: str) -> float:
     parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return float(0.2126 * red + 0.7152 * green + 0.0722 * blue)
+
+
+def test_the_page_shows_controls_as_escapes(hosts: list[Host]) -> None:
+    text = page(hosts)
+    assert SHOWN in text and not any(char in text for char in ESCAPES if not char.isprintable())
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"source": {"keyspace": {"0": "many"}}},
+        {"source": {"keyspace": [1]}},
+        {"source": [1]},
+        {"source": "text"},
+        {"import": {"bytes": 10**400}},
+        {"import": {"bytes": "1"}},
+        {"catch_up": {"downtime": {}}},
+        {"rewrite": {"start": 1, "end": 2}},
+        {"rewrite": ["start"]},
+        {"failure": "text"},
+    ],
+    ids=str,
+)
+def test_a_report_with_values_of_another_type_is_one_that_can_not_be_read(
+    parts: dict[str, t.Any], tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "report.json").write_text(json.dumps({"message": "done", **parts}))
+    hosts = read(tmp_path, ["a"], {"a": {"outcome": "migrated", "message": "done"}})
+    assert [(host.name, host.outcome) for host in hosts] == [("a", "no report")] and "can't be read" in hosts[0].message
+    assert page(hosts) and junit(hosts)
