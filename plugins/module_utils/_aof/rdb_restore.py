@@ -67,6 +67,10 @@ class Restorer:
                     self._parting.add(rdb_type)
         self._crc64 = checksum()
 
+    def may_restore(self, rdb_type: int, size: int) -> bool:
+        """Whether the target can have the type, and reads a value of ``size`` bytes as it is meant."""
+        return rdb_type in self._footers and not (rdb_type in self._parting and lzf.could_hold(size, _PARTING))
+
     def command(self, key: bytes, expiry: int | None, rdb_type: int, raw: bytes) -> tuple[Command, bytes] | None:
         """The command that puts a key into the target whose value is ``raw``, and the same as bytes.
 
@@ -75,7 +79,7 @@ class Restorer:
         """
         footer = self._footers.get(rdb_type)
         if footer is None or (rdb_type in self._parting and lzf.could_hold(len(raw), _PARTING)):
-            return None
+            return None  # as may_restore tells, which would be a call for every key
         content = b"%c%b%b" % (rdb_type, raw, footer)
         payload = content + self._crc64(content, 0).to_bytes(8, "little")
         until = b"%d" % (expiry or 0)

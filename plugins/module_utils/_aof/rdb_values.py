@@ -68,8 +68,15 @@ def commands(fd: int, entry: Entry, version: int, *, where: str, target: Version
     a key out. Raises :class:`UnsupportedTypeError` for a module's value, a hash in a template and a job of KEYDB.CRON,
     and :class:`AofFormatError`.
     """
+    return commands_in(
+        Window(fd, entry.start, entry.end, where=where, block_bytes=_BLOCK_BYTES), entry, version, target=target
+    )
+
+
+def commands_in(window: Window, entry: Entry, version: int, *, target: Version = NEWEST) -> Commands:
+    """Return the same as :func:`commands` for a value that is all of ``window``."""
     if entry.type in rdb_types.UNBUILDABLE:
-        what = what_no_command_builds(fd, entry, where=where)
+        what = _what_no_command_builds(window, entry.type)
         raise UnsupportedTypeError(
             f"The key {printable(entry.key)} of database {entry.database} is {what}: there are no commands that build it",
             todo="Leave the key out (exclude_keys), or bring it over by its application",
@@ -77,12 +84,11 @@ def commands(fd: int, entry: Entry, version: int, *, where: str, target: Version
             database=entry.database,
             kind=what,
         )
-    window = Window(fd, entry.start, entry.end, where=where, block_bytes=_BLOCK_BYTES)
     found = False
     for command in _value(window, entry, version, target):
         yield command
         found = True
-    if window.offset != entry.end:
+    if window.offset != window.end:
         raise window.corrupt(window.offset, "the end of a value")
     if found and entry.expiry is not None:
         yield [b"PEXPIREAT", entry.key, b"%d" % entry.expiry]
@@ -128,10 +134,13 @@ def _value(window: Window, entry: Entry, version: int, target: Version) -> Comma
 
 def what_no_command_builds(fd: int, entry: Entry, *, where: str) -> str:
     """What an entry is whose type is in ``rdb_types.UNBUILDABLE``."""
-    if entry.type == rdb_types.MODULE_2:
-        window = Window(fd, entry.start, entry.end, where=where, block_bytes=9)
+    return _what_no_command_builds(Window(fd, entry.start, entry.end, where=where, block_bytes=9), entry.type)
+
+
+def _what_no_command_builds(window: Window, rdb_type: int) -> str:
+    if rdb_type == rdb_types.MODULE_2:
         return f"a value of the module type {module_name(window.length('a number'))}"
-    return "a job of KEYDB.CRON" if entry.type == rdb_types.CRON else "a hash in a template of Redis 8.10"
+    return "a job of KEYDB.CRON" if rdb_type == rdb_types.CRON else "a hash in a template of Redis 8.10"
 
 
 def _together(name: bytes, key: bytes, items: t.Iterable[tuple[bytes, ...]]) -> Commands:

@@ -59,6 +59,10 @@ class Row:
     """The command that is of this form, where the target is asked for another one."""
     refused_by_all: bool = False
     """Whether every server refuses the form, so that no target is asked."""
+    large: t.Callable[[int, LargeCommand], bool] | None = None
+    """Whether a large command of a file may have to be another one; None: by its number of arguments."""
+    of_clients: bool = False
+    """Whether none of the commands that are made of an RDB has to be another one."""
 
     @property
     def form(self) -> str:
@@ -287,11 +291,17 @@ class Compat:
         """Commands that were left out, whole or in part, by the name under which they were."""
         self._drop = drop
         self._rows: dict[bytes, list[Row]] = {}
+        self._fewest: dict[bytes, int] = {}
+        self.add(rows)
+
+    def add(self, rows: t.Iterable[Row]) -> None:
+        """Take more forms into account."""
         for row in rows:
             self._rows.setdefault(row.name, []).append(row)
         self._fewest = {name: min(row.fewest for row in rows) for name, rows in self._rows.items()}
         # Of several rows of a name one without a marker concerns every block.
         self._markers = {name: min(row.marker for row in rows) for name, rows in self._rows.items()}
+        self._of_clients = {name for name, rows in self._rows.items() if all(row.of_clients for row in rows)}
 
     def lacks(self, name: bytes) -> bool:
         """Whether the target does not know a command, of those that have a row; never where nothing is adapted."""
@@ -306,16 +316,20 @@ class Compat:
         """Whether there is anything that the target does not know."""
         return bool(self._rows)
 
-    def concerns_large(self, command: LargeCommand) -> bool:
-        """Whether it may have to be another one. A form with a marker is never large."""
-        name = command.name.upper()
-        fewest = self._fewest.get(name)
-        return fewest is not None and command.args >= fewest and not self._markers[name]
+    def concerns_large(self, command: LargeCommand, fd: int) -> bool:
+        """Whether a large command of the file ``fd`` may have to be another one. A form with a marker is never large."""
+        rows = [row for row in self._rows.get(command.name.upper(), ()) if not row.marker]
+        return any(row.large(fd, command) if row.large else command.args >= row.fewest for row in rows)
 
-    def concerns(self, block: Block) -> bool:
-        """Whether any of its commands may have to be another one. Most are of forms that every server knows."""
+    def concerns(self, block: Block, *, of_rdb: bool = False) -> bool:
+        """Whether any of its commands may have to be another one. Most are of forms that every server knows.
+
+        ``of_rdb``: whether they are made of an RDB.
+        """
         for name in self._fewest.keys() & {name.upper() for name in block.names}:
             fewest = self._fewest[name]
+            if of_rdb and name in self._of_clients:
+                continue
             if self._markers[name] not in block.data:
                 continue
             if not fewest or any(len(command) >= fewest and command[0].upper() == name for command in block.commands):

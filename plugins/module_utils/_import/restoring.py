@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What of an RDB can the target be given as it stands, by RESTORE?
+"""What of an RDB, and of the RESTOREs among the commands, can the target be given as it stands?
 
 It is tried with a key of our own whose time is over, so that nothing is left of it.
 """
@@ -17,13 +17,19 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof import rdb_type
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import ExpiringMembers, Preamble, Sample
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_frames import RdbTarget
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_payloads import Restoring
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer, dumped, restore_command
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError, TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._import.compat import FIELD_TTL, MEMBER_TTL
+from ansible_collections.redisops.tair.plugins.module_utils._import.payloads import (
+    check_restores,
+    mentions_restore,
+    rows,
+)
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, printable
-from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply
+from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, ErrorReply
 
 _TRIAL = CHECKPOINT_PREFIX + b"trial"
 _TOO_NEW = "DUMP payload"
@@ -45,7 +51,8 @@ def prepare(session: Session, redis_version: str | None, *, dry_run: bool = Fals
     """
     left = [part for part in session.aof.parts if session.checkpoint.position < part.position + part.size]
     preambles = [(part, part.preamble) for part in left if part.preamble is not None]
-    if not preambles:
+    restores = [part for part in left if part.preamble is None and mentions_restore(part)]
+    if not preambles and not restores:
         return
     for part, preamble in preambles:
         if session.options.check_values or not preamble.has_checksum:
@@ -53,6 +60,16 @@ def prepare(session: Session, redis_version: str | None, *, dry_run: bool = Fals
     level = level_of(redis_version)
     accepted = rdb_types.server_rdb_version("redis", level) if dry_run else _accepted(session)
     session.rdb = RdbTarget(accepted, level, keydb=not session.compat.lacks(b"PEXPIREMEMBERAT"))
+    if restores:
+        restoring = Restoring(accepted, level)
+        check_restores(
+            session,
+            restores,
+            restoring,
+            redis_version,
+            lambda command: not dry_run and _takes(session, [b"RESTORE", _TRIAL, b"1", command[3], b"ABSTTL"]),
+        )
+        session.compat.add(rows(restoring))
     for part, preamble in preambles:
         for what, sample in preamble.contents.unbuildable.items():
             _refuse_unless_taken(session, part, preamble, what, sample, dry_run=dry_run)
@@ -142,7 +159,12 @@ def _taken(session: Session, part: Part, preamble: Preamble, entry: Entry) -> bo
         return False
     raw = os.pread(part.fd, entry.end - entry.start, entry.start)
     restored = Restorer(preamble.version, session.rdb.accepted).command(_TRIAL, 1, entry.type, raw)
-    if restored is None or isinstance(session.topology.ask(_TRIAL, restored[0]), ErrorReply):
+    return restored is not None and _takes(session, restored[0])
+
+
+def _takes(session: Session, command: Command) -> bool:
+    """Whether the target takes a RESTORE of the trial key, of which nothing is left."""
+    if isinstance(session.topology.ask(_TRIAL, command), ErrorReply):
         return False
     session.topology.ask(_TRIAL, (b"DEL", _TRIAL))
     return True

@@ -214,12 +214,13 @@ class Session:
     def _adapted(self, part: Part, frames: t.Iterable[Frame], database: int) -> t.Iterator[Frame]:
         """The same in commands that the target knows."""
         for frame in frames:
-            if isinstance(frame, LargeCommand) and self.compat.concerns_large(frame):
+            if isinstance(frame, LargeCommand) and self.compat.concerns_large(frame, part.fd):
                 frame = read_large(part.fd, frame)
             if isinstance(frame, Block):
                 for block in blocks_by_database(frame):
                     database = database_after(block, database)
-                    yield self._adapted_of(part, block, database) if self.compat.concerns(block) else block
+                    concerned = self.compat.concerns(block, of_rdb=part.preamble is not None)
+                    yield self._adapted_of(part, block, database) if concerned else block
             else:
                 database = frame.database if isinstance(frame, Skipped) else database
                 yield frame
