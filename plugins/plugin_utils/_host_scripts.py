@@ -55,9 +55,18 @@ FIND = r"""
 state "$src"
 if [ -d "$src" ]; then
   [ -r "$src" ] && [ -x "$src" ] || fail "$src: Permission denied"
-  set -- "$src"/*.manifest
-  [ -e "$1" ] || set -- "$src"/*.aof
-  [ -e "$1" ] || fail "$src: holds no manifest and no .aof file"
+  # As layout.py's find_aof does: the manifests, else those one level below and the single files.
+  set --
+  for found in "$src"/*.manifest; do
+    case ${found##*/} in temp-*) ;; *) [ ! -e "$found" ] || set -- "$@" "$found" ;; esac
+  done
+  [ $# != 0 ] || for found in "$src"/*/*.manifest "$src"/*.aof; do
+    case ${found##*/} in
+      temp-* | *[0-9].base.aof | *[0-9].incr.aof) ;;
+      *) [ ! -e "$found" ] || set -- "$@" "$found" ;;
+    esac
+  done
+  [ $# != 0 ] || fail "$src: holds no manifest and no .aof file"
   [ $# = 1 ] || fail "$src: holds several AOFs: $*"
   src=$1
 fi

@@ -20,7 +20,13 @@ import struct
 import threading
 import typing as t
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import MANIFEST_MAX_SIZE, MANIFEST_SUFFIX
+from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import (
+    MANIFEST_MAX_SIZE,
+    MANIFEST_SUFFIX,
+    manifests_among,
+    single_files_among,
+    why_not_one,
+)
 from ansible_collections.redisops.tair.plugins.module_utils._errors import FetchError
 from ansible_collections.redisops.tair.plugins.module_utils._file_names import name_problem
 from ansible_collections.redisops.tair.plugins.module_utils._text import shown
@@ -43,7 +49,7 @@ _BATCH = 8 << 20
 _REQUEST = 1 << 16  # every OpenSSH answers so much at once; paramiko's own 32 KB are half as fast
 _CHUNK = 1 << 20
 _LARGEST_PACKET = (1 << 18) + 1024  # OpenSSH's own limit
-_MOST_NAMES, _SHOWN = 100_000, 10  # of a directory, and of those in a message
+_MOST_NAMES = 100_000  # of a directory
 #: Seconds for an answer about a file, and for a batch of its bytes, however it goes on in small pieces.
 _ANSWER_WAIT, _BATCH_WAIT = 300.0, 3600.0
 #: What the garbage of a server that is none makes of paramiko.
@@ -97,16 +103,26 @@ class SftpHost(Host):
         return Found(path, content)
 
     def _only_aof_in(self, directory: str) -> str:
-        names = sorted(name for name in self._names(directory) if not name_problem(name))
-        candidates = [name for name in names if name.endswith(MANIFEST_SUFFIX)]
-        candidates = candidates or [name for name in names if name.endswith(".aof")]
+        names = self._plain_names(directory)
+        candidates = manifests_among(names)
+        if not candidates:
+            inner = [f"{name}/{found}" for name in names for found in manifests_among(self._names_in(directory, name))]
+            candidates = [*inner, *single_files_among(names)]
         if len(candidates) == 1:
             return posixpath.join(directory, candidates[0])
-        told = ", ".join(map(shown, candidates[:_SHOWN])) + (", ..." if len(candidates) > _SHOWN else "")
-        raise FetchError(
-            f"{directory} on {self.name} does not hold exactly one AOF, but {told or 'no manifest and no .aof file'}",
-            todo="Name the AOF file or the manifest itself in src",
-        )
+        what, todo = why_not_one(directory, candidates, names)
+        raise FetchError(f"On {self.name} {what}", todo=todo)
+
+    def _names_in(self, directory: str, name: str) -> list[str]:
+        """Return the names in a directory of ``directory``; none where it is something else, or may not be read."""
+        path = posixpath.join(directory, name)
+        try:
+            return self._plain_names(path) if stat.S_ISDIR(self._attributes(path)[0]) else []
+        except (PermissionError, FileNotFoundError):
+            return []
+
+    def _plain_names(self, directory: str) -> list[str]:
+        return sorted(name for name in self._names(directory) if not name_problem(name))
 
     def _names(self, directory: str) -> t.Iterator[str]:
         """Yield the names in a directory. Read here, as paramiko keeps them all, and loops as often as a packet claims."""

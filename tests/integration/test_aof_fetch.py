@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from ansible.module_utils.compat.version import LooseVersion
 from ansible_collections.redisops.tair.tests.support.accounts import unix_account
 from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, local_host, run_playbook
 from ansible_collections.redisops.tair.tests.support.processes import free_port
+from ansible_collections.redisops.tair.tests.support.paths import CASES
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.sshd import Sshd, make_key
 
@@ -32,6 +34,7 @@ MakeAccount = t.Callable[..., str]
 core_version = LooseVersion(ansible_core)
 MANIFEST = "appendonly.aof.manifest"
 BASE, INCR = "appendonly.aof.1.base.aof", "appendonly.aof.1.incr.aof"
+STALE = CASES / "stale-single-file-beside-appenddir" / "data"
 
 
 def fetch(
@@ -199,6 +202,15 @@ def test_src_may_be_the_manifest_or_its_directory(start_sshd: StartSshd, aof: Pa
     assert not fetched(host, f"{aof}/", tmp_path / "copy")["changed"]
 
 
+def test_src_may_be_the_data_directory_of_a_server(start_sshd: StartSshd, aof: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(aof, data / "appendonlydir")
+    for name in ("dump.rdb", "temp-rewriteaof-1.aof", "appendonlydir/temp-appendonly.aof.manifest"):
+        (data / name).touch()
+    fetched(start_sshd().inventory_vars(), data, tmp_path / "copy")
+    assert same_files(tmp_path / "copy", aof)
+
+
 def test_names_with_blanks_and_quotes_arrive(start_sshd: StartSshd, tmp_path: Path) -> None:
     source = tmp_path / 'it\'s a "dir"'
     source.mkdir()
@@ -213,6 +225,8 @@ def test_an_account_with_sftp_only_is_served(
 ) -> None:
     sshd = start_sshd(user=make_account("sftp"), options={"ForceCommand": "internal-sftp"})
 
+    stale = refused(sshd.inventory_vars(), STALE, tmp_path / "copy")
+    assert "but appendonlydir/appendonly.aof.manifest, appendonly.aof. Redis 7 and Valkey load the manifest" in stale
     first = fetched(sshd.inventory_vars(), aof, tmp_path / "copy")
     assert same_files(tmp_path / "copy", aof) and first["bytes_transferred"] == 3_001_000
 
@@ -710,13 +724,20 @@ def test_a_source_that_is_not_there_is_told_at_once(start_sshd: StartSshd, tmp_p
     several.mkdir()
     for name in ("a.aof", "b.aof"):
         (several / name).touch()
-    sources = {"nowhere": f"{tmp_path}/nowhere", "empty": empty, "several": several, "relative": "appendonlydir"}
+    sources = {
+        "nowhere": f"{tmp_path}/nowhere",
+        "empty": empty,
+        "several": several,
+        "stale": STALE,
+        "relative": "appendonlydir",
+    }
 
     told = refusals({name: {**host, "src": str(src)} for name, src in sources.items()}, "", tmp_path / "copy")
 
     assert f"{tmp_path}/nowhere" in told["nowhere"]
     assert "holds no manifest and no .aof file" in told["empty"]
     assert "holds several AOFs" in told["several"]
+    assert "appendonlydir/appendonly.aof.manifest" in told["stale"] and f"{STALE}/appendonly.aof" in told["stale"]
     assert "src is not absolute" in told["relative"]
 
 

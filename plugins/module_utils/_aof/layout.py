@@ -13,7 +13,9 @@ Up to Redis 6.2, and on KeyDB, an AOF is a single file. Redis 7.0 and Valkey kee
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,19 @@ _HISTORY = "h"
 
 #: The first bytes of an RDB: Redis and KeyDB ``REDIS0011``, Valkey 9 ``VALKEY080``.
 _PREAMBLES = (b"REDIS", b"VALKEY")
+#: A server writes manifests and rewritten files under such names first, and leaves them behind when it is killed.
+TEMPORARY_PREFIX = "temp-"
+#: Files that mean nothing without the manifest that names them.
+_OF_SEVERAL = re.compile(r"\.\d+\.(base|incr)\.(aof|rdb)")
+#: AOFs that a message names.
+_MOST_SHOWN = 5
+_FILE_TYPES = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 _ESCAPES = {"n": b"\n", "r": b"\r", "t": b"\t", "b": b"\b", "a": b"\a"}
 
 
@@ -162,9 +177,12 @@ def _unescape(quoted: bytes) -> bytes:
 
 
 def find_aof(path: Path) -> AofSet:
-    """The AOF at ``path``: an AOF file, a manifest, or the directory that holds one of the two.
+    """Return the AOF at ``path``: an AOF file, a manifest, or the directory that holds one of the two.
 
-    Raises :class:`LayoutError` where there is none, there are several, or a file that the manifest names is not there.
+    A server's data directory is accepted, too: the manifest is in its ``appenddirname``.
+
+    Raises :class:`LayoutError` where there is none, there are several, a file that the manifest names is missing, or is no
+    regular file.
     """
     try:
         if path.is_dir():
@@ -175,10 +193,11 @@ def find_aof(path: Path) -> AofSet:
         else:
             aof = AofSet("single", path.parent, (Segment(path.name, "single"),))
         for segment in aof.segments:
+            _require_regular(aof.path(segment))
             with aof.path(segment).open("rb"):
                 pass
     except FileNotFoundError as exc:
-        raise LayoutError(f"There is no {exc.filename}", todo="Check the path, and that the copy is whole") from exc
+        raise LayoutError(f"There is no {exc.filename}", todo=_todo_for_missing(Path(exc.filename))) from exc
     except PermissionError as exc:
         raise LayoutError(
             f"{exc.filename} can't be read: permission denied", todo="Run as a user that may read it (become)"
@@ -189,6 +208,7 @@ def find_aof(path: Path) -> AofSet:
 
 
 def _read_manifest(path: Path) -> bytes:
+    _require_regular(path)
     with path.open("rb") as file:
         content = file.read(MANIFEST_MAX_SIZE + 1)
     if len(content) > MANIFEST_MAX_SIZE:
@@ -196,12 +216,84 @@ def _read_manifest(path: Path) -> bytes:
     return content
 
 
-def _only_aof_in(directory: Path) -> Path:
-    manifests = sorted(directory.glob("*" + MANIFEST_SUFFIX))
-    candidates = manifests or sorted(directory.glob("*.aof"))
-    if len(candidates) == 1:
-        return candidates[0]
-    found = ", ".join(candidate.name for candidate in candidates) or "no manifest and no .aof file"
-    raise LayoutError(
-        f"{directory} does not hold exactly one AOF, but {found}", todo="Name the AOF file or the manifest itself"
+def _require_regular(path: Path) -> None:
+    """Raise :class:`LayoutError` for what is no file: opening a named pipe would wait for a writer."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kind = next((name for is_kind, name in _FILE_TYPES if is_kind(mode)), "no regular file")
+        raise LayoutError(f"{path} is {kind}, and an AOF is a regular file", todo="Give the path of the AOF")
+
+
+def _todo_for_missing(path: Path) -> str:
+    if (path.parent.parent / path.name).is_file():
+        return (
+            f"The file is one directory above: an upgrade to Redis 7 was interrupted. Start the server once, which moves it, "
+            f"or copy {path.parent.parent / path.name} there"
+        )
+    return "Check the path, and that the copy is whole"
+
+
+def manifests_among(names: t.Iterable[str]) -> list[str]:
+    """Return which of the names in a directory are manifests."""
+    return sorted(name for name in names if name.endswith(MANIFEST_SUFFIX) and not _is_ignored(name))
+
+
+def single_files_among(names: t.Iterable[str]) -> list[str]:
+    """Return which of the names in a directory are AOFs of one file: not temporary files, not files of a manifest."""
+    return sorted(
+        name for name in names if name.endswith(".aof") and not _is_ignored(name) and not _OF_SEVERAL.search(name)
     )
+
+
+def _is_ignored(name: str) -> bool:
+    return name.startswith((TEMPORARY_PREFIX, "."))
+
+
+def why_not_one(directory: str, candidates: t.Sequence[str], others: t.Iterable[str] = ()) -> tuple[str, str]:
+    """Return what is wrong with a directory that does not hold exactly one AOF, and what to do.
+
+    ``candidates``: the AOFs, relative to the directory. ``others``: the names of all files there.
+    """
+    found = ", ".join(map(shown, candidates[:_MOST_SHOWN])) or "no manifest and no .aof file"
+    what = f"{directory} does not hold exactly one AOF, but {found}"
+    single = [name for name in candidates if not name.endswith(MANIFEST_SUFFIX)]
+    multi = [name for name in candidates if name.endswith(MANIFEST_SUFFIX)]
+    if single and multi:
+        return what, (
+            "Redis 7 and Valkey load the manifest, Redis up to 6.2 and KeyDB the single file; the other one is usually left over "
+            "from an upgrade. Give the path of the AOF that the server wrote last, such as "
+            f"{directory}/{shown(multi[0])}"
+        )
+    if candidates:
+        return what, "Name the AOF file or the manifest itself"
+    parts = sorted(name for name in others if _OF_SEVERAL.search(name))
+    if parts:
+        return (
+            f"{directory} holds files of an AOF ({', '.join(map(shown, parts[:_MOST_SHOWN]))}) but not the manifest that gives their order",
+            "Copy the manifest, too; its name ends in .manifest",
+        )
+    if "dump.rdb" in others:
+        return what, f"To import the RDB, give its path: {directory}/dump.rdb"
+    return what, "Name the AOF file or the manifest itself"
+
+
+def _only_aof_in(directory: Path) -> Path:
+    names = os.listdir(directory)
+    candidates = manifests_among(names)
+    if not candidates:
+        candidates = [
+            *(f"{name}/{inner}" for name in sorted(names) for inner in manifests_among(_names_in(directory / name))),
+            *single_files_among(names),
+        ]
+    if len(candidates) == 1:
+        return directory / candidates[0]
+    what, todo = why_not_one(str(directory), candidates, names)
+    raise LayoutError(what, todo=todo)
+
+
+def _names_in(directory: Path) -> list[str]:
+    """Return the names in a directory; none where it is something else, or may not be read."""
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []

@@ -7,10 +7,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import (
+    MANIFEST_MAX_SIZE,
     MANIFEST_MAX_LINE,
     Segment,
     find_aof,
@@ -19,6 +21,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import (
 )
 from ansible_collections.redisops.tair.plugins.module_utils._errors import LayoutError
 from ansible_collections.redisops.tair.tests.support.corpus import CorpusSet, corpus
+from ansible_collections.redisops.tair.tests.support.paths import CASES
 
 BASE = Segment("appendonly.aof.1.base.aof", "base", 1)
 INCR = Segment("appendonly.aof.1.incr.aof", "incr", 1)
@@ -225,3 +228,78 @@ def test_a_directory_without_an_aof_is_refused(tmp_path: Path) -> None:
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match=r"There is no .*/appendonly\.aof\. Check the path"):
         find_aof(tmp_path / "appendonly.aof")
+
+
+# ------------------------------------------------------------------------------------------- data directories
+
+STALE = CASES / "stale-single-file-beside-appenddir" / "data"
+
+
+def test_an_old_single_file_next_to_a_newer_directory_is_refused_with_both_named() -> None:
+    with pytest.raises(LayoutError) as error:
+        find_aof(STALE)
+    assert "appendonlydir/appendonly.aof.manifest, appendonly.aof" in str(error.value)
+    assert (
+        f"Give the path of the AOF that the server wrote last, such as {STALE}/appendonlydir/appendonly.aof.manifest"
+        in str(error.value)
+    )
+    assert find_aof(STALE / "appendonlydir").segments == (BASE,)
+    assert find_aof(STALE / "appendonly.aof").layout == "single"
+
+
+def test_a_data_directory_stands_for_the_one_aof_below_it(multi: Path) -> None:
+    (multi.parent / "dump.rdb").touch()
+    (multi.parent / "temp-rewriteaof-bg-4711.aof").touch()
+    (multi / "temp-appendonly.aof.manifest").touch()
+    assert find_aof(multi.parent) == find_aof(multi)
+
+
+def test_files_without_their_manifest_are_no_aof(multi: Path) -> None:
+    (multi / "appendonly.aof.manifest").unlink()
+    with pytest.raises(LayoutError, match=r"not the manifest that gives their order\. Copy the manifest"):
+        find_aof(multi)
+    for path in multi.glob("*.incr.aof"):
+        path.unlink()
+    with pytest.raises(LayoutError, match="not the manifest"):
+        find_aof(multi)
+
+
+def test_a_dump_in_the_directory_is_named_as_what_could_be_imported(tmp_path: Path) -> None:
+    (tmp_path / "dump.rdb").touch()
+    with pytest.raises(LayoutError, match=f"give its path: {tmp_path}/dump.rdb"):
+        find_aof(tmp_path)
+
+
+def test_an_upgrade_that_was_interrupted_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "appendonlydir").mkdir()
+    (tmp_path / "appendonly.aof").touch()
+    (tmp_path / "appendonlydir" / "appendonly.aof.manifest").write_text(line("appendonly.aof"))
+    with pytest.raises(LayoutError, match="an upgrade to Redis 7 was interrupted"):
+        find_aof(tmp_path / "appendonlydir")
+
+
+@pytest.mark.parametrize("name", ["appendonly.aof", "appendonly.aof.manifest"])
+def test_a_named_pipe_is_refused_instead_of_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    for path in (tmp_path, tmp_path / name):
+        with pytest.raises(LayoutError, match=f"{name} is a named pipe, and an AOF is a regular file"):
+            find_aof(path)
+
+
+def test_devices_sockets_and_directories_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match="/dev/zero is a device"):
+        find_aof(Path("/dev/zero"))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "a.aof"))
+        with pytest.raises(LayoutError, match=r"a\.aof is a socket"):
+            find_aof(tmp_path)
+    (tmp_path / "b.aof").mkdir()
+    (tmp_path / "b.manifest").write_text(line("b.aof"))
+    with pytest.raises(LayoutError, match=r"b\.aof is a directory"):
+        find_aof(tmp_path)
+
+
+def test_an_endless_manifest_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.manifest").write_text("#\n" * MANIFEST_MAX_SIZE)
+    with pytest.raises(LayoutError, match="so it is no manifest of an AOF"):
+        find_aof(tmp_path)
