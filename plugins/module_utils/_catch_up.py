@@ -122,6 +122,7 @@ class Rounds:
         self._options = replace(options, keep_checkpoint=True)
         self._look = look
         self._files: dict[Path, int] = {}  # inodes
+        self._rewritten: int | None = None
         self._counted: Counter[bytes] = Counter()
         self.outcome: Outcome | None = None
 
@@ -135,7 +136,7 @@ class Rounds:
         return self._import(replace(self._options, keep_checkpoint=False))
 
     def _import(self, options: Options) -> Outcome:
-        with open_aof(find_aof(self._bring()), base_size=self._base_size) as aof:
+        with open_aof(find_aof(self._bring()), base_size=self._base_size, rewritten=self._rewritten) as aof:
             files = {part.path: os.fstat(part.fd).st_ino for part in aof.parts}
             if not self._files.items() <= files.items():
                 raise ImportFailedError(
@@ -146,7 +147,7 @@ class Rounds:
             # The same files, longer: nothing of what is imported has to be read again to recognise them.
             name = self.outcome.name if self.outcome is not None else ""
             self.outcome = outcome = import_aof(aof, self._endpoint, options, known=name)
-            self._files = files
+            self._files, self._rewritten = files, aof.rewritten_size
             self._counted = _count(aof, outcome) if self._look else Counter()
         return outcome
 

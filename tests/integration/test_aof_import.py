@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 from pathlib import Path
 
@@ -647,3 +648,41 @@ def test_commands_written_during_the_rewrite_keep_their_order_though_the_base_si
     more = run_module("aof_import", {**params, "aof_base_size": params["aof_base_size"]})
     assert (more["failed"], more["commands"]) == (False, 1), more
     assert client.lrange("l", 0, -1) == [b"a", b"b", b"c"]
+
+
+def test_a_history_under_the_name_of_a_base_is_imported_in_transactions(
+    start_server: StartServer, target: Server, run_module: RunModule, tmp_path: Path
+) -> None:
+    """A copy of an old single file, with a manifest that calls it a base: plain, ``b`` would keep its lifetime."""
+    never = "4102444800000"
+    base = [("SELECT", 0), ("SET", "a", "1"), ("RPUSH", "l", "a")]
+    history = [
+        ("SET", "b", "1"),
+        ("PEXPIREAT", "b", never),
+        ("RPUSH", "m", "b"),
+        ("SET", "b", "2"),
+        ("RPUSH", "l", "c"),
+        ("INCR", "n"),
+        ("APPEND", "a", "1"),
+        ("DEL", "m"),
+        ("RPUSH", "l", "d"),
+    ]
+    multi = tmp_path / "data" / "appendonlydir"
+    multi.mkdir(parents=True)
+    whole = single(tmp_path, *base, *history)
+    whole.rename(multi / "appendonly.aof.1.base.aof")
+    (multi / "appendonly.aof.manifest").write_text("file appendonly.aof.1.base.aof seq 1 type b\n")
+    rewritten = len(single(tmp_path, *base, *history[:3]).read_bytes())
+    (tmp_path / "appendonly.aof").unlink()
+
+    result = run_module("aof_import", {**target.login(), "path": str(multi), "checkpoint": "keep"})
+    inspected = run_module("aof_inspect", {"path": str(multi)})
+
+    assert (result["failed"], result["errors"]) == (False, 0), result
+    assert inspected["rewritten_bytes"] == rewritten
+    (record,) = target.client().hvals(CHECKPOINT)
+    assert json.loads(record)["rewritten"] == rewritten
+    target.client().delete(CHECKPOINT)
+    loaded = start_server("redis-7.0.15", {"appendonly": "yes"}, directory=tmp_path)
+    assert snapshot.diff(snapshot.snapshot(loaded.host, loaded.port), snapshot.snapshot(target.host, target.port)) == []
+    assert target.client().pttl("b") == -1

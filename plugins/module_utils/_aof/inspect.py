@@ -138,8 +138,8 @@ def _take(inspection: Inspection, part: Part, start: int, check_values: bool) ->
     rewritten = part.rewritten
     while True:
         framing = Frames(part.fd, start, part.end, where=where, block_bytes=_BLOCK_BYTES)
-        # A given size may cover what clients wrote during the rewrite. In a file of its own there is nothing of theirs.
-        guarded = WhileRewritten(framing, -1) if rewritten and not part.named else None
+        # As the import does: neither a given size nor a file's name is proof.
+        guarded = WhileRewritten(framing, -1) if rewritten else None
         frames: t.Iterable[Frame] = framing if guarded is None else guarded
         reached = start
         try:

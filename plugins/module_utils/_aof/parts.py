@@ -21,6 +21,7 @@ from pathlib import Path
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import AofSet, Segment, find_aof, has_preamble
 from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import Preamble
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rewritten import head_until
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError, LayoutError
 
 #: Small enough to stay in a processor's cache from the reading to the summing.
@@ -41,8 +42,6 @@ class Part:
     """Whether this is the work of a rewrite alone: every key stands once, its commands together."""
     last: bool
     """Whether nothing comes after it: the only place where a command may be cut off."""
-    named: bool = False
-    """Whether the file's own name says that all of it is rewritten; otherwise it is a size that was given."""
     preamble: Preamble | None = None
     """Where this is an RDB, what is known of it."""
     behind_preamble: bool = False
@@ -120,12 +119,16 @@ class OpenAof:
 
 
 @contextlib.contextmanager
-def open_aof(aof: AofSet, *, base_size: int = 0, even_damaged: bool = False) -> t.Iterator[OpenAof]:
+def open_aof(
+    aof: AofSet, *, base_size: int = 0, even_damaged: bool = False, rewritten: int | None = None
+) -> t.Iterator[OpenAof]:
     """Open the files of an AOF, or a dump, for reading.
 
     ``base_size``: how many bytes at the start of a *single* file a rewrite wrote (``aof_base_size`` in INFO, right
     after it); 0 where it is not known, and then nothing is taken to be rewritten. For multi-part sets the names tell, and
-    an RDB at the beginning of a file tells itself.
+    an RDB at the beginning of a file tells itself. What a size or a name claims counts as far as the content confirms it, see
+    :mod:`_aof.rewritten`. ``rewritten``: :attr:`OpenAof.rewritten_size` of the same files, where it is known and need not be checked
+    again.
 
     Raises :class:`LayoutError` for a file that can't be opened, and :class:`AofFormatError` for an RDB that is damaged,
     unless ``even_damaged``: then all of its file counts as that RDB.
@@ -139,15 +142,18 @@ def open_aof(aof: AofSet, *, base_size: int = 0, even_damaged: bool = False) -> 
                 file = stack.enter_context(path.open("rb"))
             except OSError as exc:
                 raise LayoutError(f"{path} can't be read: {exc.strerror}") from exc
-            for part in _parts_of(path, file.fileno(), segment, base_size, even_damaged):
+            known = rewritten if path == files[0] else None
+            for part in _parts_of(path, file.fileno(), segment, base_size, even_damaged, known):
                 last = path == files[-1] and part.last
                 parts.append(replace(part, position=position, last=last))
                 position += part.size
         yield OpenAof(tuple(parts), files)
 
 
-def _parts_of(path: Path, fd: int, segment: Segment, base_size: int, even_damaged: bool) -> t.Iterator[Part]:
-    """The parts of one file; ``last`` tells the last one of it."""
+def _parts_of(
+    path: Path, fd: int, segment: Segment, base_size: int, even_damaged: bool, known: int | None
+) -> t.Iterator[Part]:
+    """The parts of one file; ``last`` tells the last one of it. ``known``: how many bytes of it are a base section."""
     size = os.fstat(fd).st_size
     if has_preamble(os.pread(fd, 9, 0)):
         preamble = Preamble(fd, size, str(path))
@@ -157,16 +163,16 @@ def _parts_of(path: Path, fd: int, segment: Segment, base_size: int, even_damage
             if not even_damaged:
                 raise
             end = size
-        yield Part(path, fd, 0, end, 0, rewritten=True, last=end == size, named=True, preamble=preamble)
+        yield Part(path, fd, 0, end, 0, rewritten=True, last=end == size, preamble=preamble)
         if end < size:
             # What a rewrite has appended to its RDB are commands of clients.
             yield Part(path, fd, end, size, 0, rewritten=False, last=True, behind_preamble=True)
         return
-    split = size if segment.is_rewritten else min(base_size, size) if segment.kind == "single" else 0
+    claimed = size if segment.is_rewritten else min(base_size, size) if segment.kind == "single" else 0
+    split = min(claimed, known) if known is not None else head_until(fd, claimed, where=str(path)) if claimed else 0
     for start, end in ((0, split), (split, size)):
         if start < end or (start == 0 == size):
-            rewritten = end == split > 0
-            yield Part(path, fd, start, end, 0, rewritten, end == size, rewritten and segment.is_rewritten)
+            yield Part(path, fd, start, end, 0, rewritten=end == split > 0, last=end == size)
 
 
 def was_rewritten(found: AofSet, opened: OpenAof) -> bool:

@@ -239,6 +239,7 @@ def test_keys_are_counted_in_the_rewritten_part_alone(look: t.Callable[..., Insp
         "RPUSH l 2",
         "SELECT 2",
         "RPUSH l 1",
+        "XADD s 1-1 f v",
         "XGROUP CREATE s g 0",
     ]
     size = len(b"".join(map(raw, base)))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
-from ansible_collections.redisops.tair.plugins.module_utils._aof import preamble
+from ansible_collections.redisops.tair.plugins.module_utils._aof import preamble, rewritten
 from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import first_key
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Frame, Frames, LargeCommand
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
@@ -83,8 +83,9 @@ LOOKERS = 3
 
 @pytest.fixture(autouse=True)
 def small_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The RDBs of the corpus are smaller than what is usually cut."""
+    """The RDBs of the corpus are smaller than what is usually cut, and the files than what is checked when they are opened."""
     monkeypatch.setattr(preamble, "CUT_BYTES", 1)
+    monkeypatch.setattr(rewritten, "HEAD_BYTES", 0)
 
 
 @dataclass
