@@ -38,6 +38,7 @@ options:
   path:
     description:
       - The AOF on the host of the task. An AOF file, a manifest, or the directory that holds one of the two.
+      - The data directory of a server is accepted if it holds one AOF only, be it a single file or in C(appenddirname).
     type: path
     required: true
   dest:

@@ -72,6 +72,7 @@ options:
   path:
     description:
       - The AOF. An AOF file, a manifest, or the directory that holds one of the two. Or an RDB file.
+      - The data directory of a server is accepted if it holds one AOF only, be it a single file or in C(appenddirname).
     type: path
     required: true
   aof_base_size:
@@ -79,7 +80,7 @@ options:
       - How many bytes at the beginning of a single-file AOF were written by the last rewrite, as C(aof_base_size) in C(INFO persistence)
         says right after it; M(redisops.tair.aof_rewrite) returns it.
       - That part needs no transactions, which is faster. Where it is not given all of a single file is imported in transactions.
-        For the files of a manifest their names tell.
+        For the files of a manifest their names tell. Either counts only as far as the commands are those that a rewrite writes.
       - Commands at the end of that part that are not the work of a rewrite, such as those that Redis 6.2 and older append when clients
         write during the rewrite, are found and imported in transactions.
     type: int
@@ -324,6 +325,23 @@ expected:
   returned: when the AOF is damaged
   type: str
   sample: "'*' and a number of arguments"
+complete:
+  description: Byte in the file where the last whole command before the damage ends; V(0) in an RDB.
+  returned: when the AOF is damaged
+  type: int
+  sample: 4700
+found:
+  description:
+    - What is there instead, in words, such as zero bytes to the end of the file, a compressed file or changed line ends.
+    - Empty where nothing more is known than what was expected.
+  returned: when the AOF is damaged
+  type: str
+  sample: the file is compressed with gzip
+advice:
+  description: What to do, also if the source does not exist any more.
+  returned: when the AOF is damaged
+  type: str
+  sample: "Unpack it: gzip -dc /var/tmp/aof/appendonly.aof.gz > unpacked.aof"
 replies:
   description: Commands of the AOF that the target has answered, one for each however they travelled, and one for each key of an RDB.
     Those of an earlier run that was gone on with are included.

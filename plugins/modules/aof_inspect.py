@@ -28,13 +28,14 @@ options:
   path:
     description:
       - The AOF. An AOF file, a manifest, or the directory that holds one of the two.
+      - The data directory of a server is accepted if it holds one AOF only, be it a single file or in C(appenddirname).
     type: path
     required: true
   aof_base_size:
     description:
       - How many bytes at the beginning of a single-file AOF were written by the last rewrite, as C(aof_base_size) in C(INFO persistence)
         says right after it; M(redisops.tair.aof_rewrite) returns it. RV(rewritten_keys) counts there.
-      - For the files of a manifest their names tell.
+      - For the files of a manifest their names tell. Either counts only as far as the commands are those that a rewrite writes.
     type: int
     default: 0
   check_values:
@@ -273,6 +274,16 @@ damage:
       description: The number of damaged values, V(1) for any other damage.
       type: int
       version_added: 0.2.0
+    found:
+      description:
+        - What is there instead, in words, such as zero bytes to the end of the file, a compressed file or changed line ends.
+        - Empty where nothing more is known than what was expected.
+      type: str
+      version_added: 0.2.0
+    advice:
+      description: What to do, also if the source does not exist any more. Empty where there is nothing to say.
+      type: str
+      version_added: 0.2.0
   sample: null
 incompatible:
   description:
@@ -440,6 +451,8 @@ def findings(inspection: Inspection, prefixes: int) -> Result:
             "key": None if damage.key is None else printable(damage.key),
             "database": damage.database,
             "count": damage.count,
+            "found": damage.found,
+            "advice": damage.advice,
         },
     }
 

@@ -21,8 +21,8 @@ from ansible import __version__ as ansible_core
 from ansible.module_utils.compat.version import LooseVersion
 from ansible_collections.redisops.tair.tests.support.accounts import unix_account
 from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, local_host, run_playbook
-from ansible_collections.redisops.tair.tests.support.processes import free_port
 from ansible_collections.redisops.tair.tests.support.paths import CASES
+from ansible_collections.redisops.tair.tests.support.processes import free_port
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.sshd import Sshd, make_key
 

@@ -90,6 +90,9 @@ def test_damage_is_a_result_with_its_place(tmp_path: Path, run_module: RunModule
         "key": None,
         "database": None,
         "count": 1,
+        "found": "the bytes there are something else, and no command was found after them",
+        "advice": f"Copy the file again. If the source is gone, keep a copy and cut the file: truncate -s 32 {path} "
+        "(redis-check-aof --fix does the same). The commands before are complete, what followed is lost",
     }
     assert result["commands"] == {"SET": 1}
     assert "secret" not in json.dumps(result)

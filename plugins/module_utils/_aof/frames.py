@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
 
+from ansible_collections.redisops.tair.plugins.module_utils._aof.damage import damaged
 from ansible_collections.redisops.tair.plugins.module_utils._aof.framers import PlainFramer, fastest_framer
 from ansible_collections.redisops.tair.plugins.module_utils._aof.grammar import (
     ARRAY,
@@ -161,6 +162,7 @@ class Frames:
     Iterating gives :class:`Block`, :class:`LargeCommand` and :class:`Annotation` in file order. A block is about
     ``block_bytes`` long; a command that is cut off at its end and longer than ``large_bytes`` is a large one.
     Corruption raises :class:`AofFormatError` after everything before it has been given.
+    ``in_detail``: whether that error is going to be shown, and says what is there.
     At the end ``complete`` is the offset up to which whole commands were found: less than ``end`` where the last
     command is cut off.
 
@@ -178,12 +180,14 @@ class Frames:
         block_bytes: int = 64 * 1024,
         large_bytes: int = LARGE_COMMAND,
         use_hiredis: bool = True,
+        in_detail: bool = True,
     ) -> None:
         self._fd = fd
         self._end = end
         self._where = where
         self._block_bytes = block_bytes
         self._large_bytes = large_bytes
+        self._in_detail = in_detail
         self._framer = fastest_framer() if use_hiredis else PlainFramer
         self.complete = start
 
@@ -327,13 +331,7 @@ class Frames:
         return LargeCommand(start, position, first[0], first[1] if len(first) > 1 else b"", count)
 
     def _corrupt(self, offset: int, expected: str) -> AofFormatError:
-        return AofFormatError(
-            f"{self._where} is damaged at byte {offset}: {expected} was expected there, "
-            f"found {self._read(offset, 16)!r}",
-            todo="Fetch the AOF again, or rewrite it on the source (redis-check-aof tells the same of the source's file)",
-            offset=offset,
-            expected=expected,
-        )
+        return damaged(self._fd, self._where, offset, expected, complete=self.complete, in_detail=self._in_detail)
 
 
 def _cuts(data: bytes, fed: int, at_end: bool) -> t.Iterator[int]:

@@ -117,7 +117,8 @@ def _safe_size(command: t.Any) -> int:
 def parse_commands(data: bytes) -> tuple[list[Command], list[int], BadFrame | None]:
     """The whole commands that ``data`` begins with, their sizes, and the damage that ends them where there is some.
 
-    Without damage the last command may be cut off: the sizes then make up less than ``data``.
+    Without damage the last command may be cut off: the sizes then make up less than ``data``. A command that damage follows
+    belongs to it if it does not end in CR LF: the bytes between are no values of it.
     """
     commands: list[Command] = []
     sizes: list[int] = []
@@ -131,5 +132,8 @@ def parse_commands(data: bytes) -> tuple[list[Command], list[int], BadFrame | No
             sizes.append(parsed[1] - position)
             position = parsed[1]
     except BadFrame as exc:
+        if commands and exc.offset == position and data[position - 2 : position] != b"\r\n":
+            del commands[-1], sizes[-1]
+            return commands, sizes, BadFrame(position - 2, "CR LF after an argument")
         return commands, sizes, exc
     return commands, sizes, None

@@ -53,6 +53,17 @@ class Damage:
     database: int | None = None
     count: int = 1
     """Of damaged values."""
+    found: str = ""
+    """What is there instead, in words; empty where nothing more is known."""
+    advice: str = ""
+
+    @classmethod
+    def of(cls, path: Path, error: AofFormatError) -> Damage:
+        """Return what an error reports of this file."""
+        facts = error.facts
+        return cls(
+            path, facts["offset"], facts["expected"], found=facts.get("found", ""), advice=facts.get("advice", "")
+        )
 
 
 @dataclass
@@ -160,7 +171,7 @@ def _take(inspection: Inspection, part: Part, start: int, check_values: bool) ->
             if "expected" not in exc.facts:
                 raise  # it became shorter
             reached = framing.complete
-            inspection.damage = Damage(part.path, exc.facts["offset"], exc.facts["expected"])
+            inspection.damage = Damage.of(part.path, exc)
         inspection.read_bytes += reached - start
         if rewritten:
             inspection.rewritten_bytes += reached - start
@@ -206,7 +217,7 @@ def _take_rdb(inspection: Inspection, part: Part, check_values: bool) -> int:
     except AofFormatError as exc:
         if "expected" not in exc.facts:
             raise  # it became shorter
-        inspection.damage = Damage(part.path, exc.facts["offset"], exc.facts["expected"])
+        inspection.damage = Damage.of(part.path, exc)
     pending.flush()
     found.version, found.size = rdb.version, reached - part.start
     for rdb_type, (count, size) in kinds.items():

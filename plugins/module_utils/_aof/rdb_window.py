@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof import lzf
 from ansible_collections.redisops.tair.plugins.module_utils._aof.crc64 import Checksum
+from ansible_collections.redisops.tair.plugins.module_utils._aof.damage import damaged
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
 
 BLOCK_BYTES = 256 * 1024
@@ -254,16 +255,7 @@ class Window:
     # ------------------------------------------------------------------------------------------------------- damage
 
     def corrupt(self, offset: int, expected: str) -> AofFormatError:
-        size = max(min(16, self.end - offset), 0)
-        at = offset - self.base
-        found = os.pread(self._fd, size, offset) if self._fd >= 0 else self.data[at : at + size]
-        return AofFormatError(
-            f"{self._where} is damaged at byte {offset}: {expected} was expected there, found {found!r}",
-            todo="Fetch the AOF again, or rewrite it on the source (redis-check-rdb tells the same of the source's file)",
-            file=self._where,
-            offset=offset,
-            expected=expected,
-        )
+        return damaged(self._fd, self._where, offset, expected, is_rdb=True, in_detail=self._fd >= 0)
 
     def unknown(self, offset: int, what: str) -> AofFormatError:
         return AofFormatError(

@@ -129,7 +129,7 @@ def head_until(fd: int, size: int, *, where: str) -> int:
     """
     head = _Head()
     try:
-        for frame in Frames(fd, 0, min(size, HEAD_BYTES), where=where, block_bytes=_BLOCK_BYTES):
+        for frame in Frames(fd, 0, min(size, HEAD_BYTES), where=where, block_bytes=_BLOCK_BYTES, in_detail=False):
             if isinstance(frame, Block):
                 foreign = head.block(frame)
                 if foreign is not None:

@@ -38,7 +38,9 @@ def look_for(look: Look, part: Part, *, moment: int | None, block_bytes: int) ->
     at = look.start if look.start is not None else _first_likely(part, look)
     if at is None:
         return Sighting(look, None, look.next_mark), None
-    frames = Frames(part.fd, part.offset_of(at), part.end, where=str(part.path), block_bytes=block_bytes)
+    frames = Frames(
+        part.fd, part.offset_of(at), part.end, where=str(part.path), block_bytes=block_bytes, in_detail=False
+    )
     until = Until(frames, moment)
     rewritten = WhileRewritten(until, look.database)
     found = StretchFrames(rewritten, part, look)

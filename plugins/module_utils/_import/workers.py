@@ -20,8 +20,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
+from ansible_collections.redisops.tair.plugins.module_utils._aof.damage import described
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
-from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
+from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError, ImportFailedError
 from ansible_collections.redisops.tair.plugins.module_utils._import.outcome import Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Rewind, Session
 from ansible_collections.redisops.tair.plugins.module_utils._import.stretches import (
@@ -61,7 +62,10 @@ def send_by_workers(session: Session, link: Link, part: Part, count: int) -> Why
             crew.send(stretches_of_rdb(part, start, database, size))
             return "file"
         highest = -1 if start == part.position else database
-        return crew.send_found(Chain(start, end, database=database, highest=highest, size=size))
+        try:
+            return crew.send_found(Chain(start, end, database=database, highest=highest, size=size))
+        except AofFormatError as exc:
+            raise described(part.fd, exc) from None
 
 
 @dataclass

@@ -165,7 +165,7 @@ def test_no_bytes_hang_or_crash_the_reader(use_hiredis: bool, content: bytes) ->
         (b"*2\r\n$3\r\nGET\r\n*1\r\n$1\r\na\r\n", 13, "'$' and the length of an argument"),
         (b"*2\r\n$3\r\nGET\r\n:1\r\n", 13, "'$' and the length of an argument"),
         (b"*2\r\n$3\r\nGET\r\n$-1\r\n*1\r\n$1\r\na\r\n", 13, "'$' and the length of an argument"),
-        (b"*2\r\n$3\r\nGET\r\n$2\r\na\r\n*1\r\n$4\r\nPING\r\n", 21, "'*' and a number of arguments"),
+        (b"*2\r\n$3\r\nGET\r\n$2\r\na\r\n*1\r\n$4\r\nPING\r\n", 19, "CR LF after an argument"),
         (b"*0\r\n*1\r\n$4\r\nPING\r\n", 0, "a command with at least one argument"),
         (b"*1\r\n#TS:1\r\n$4\r\nPING\r\n", 4, "'$' and the length of an argument"),
         (b"#" + b"x" * 2000, 0, "an annotation line of at most 1024 bytes"),
