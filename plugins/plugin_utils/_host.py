@@ -15,6 +15,7 @@ import typing as t
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import MANIFEST_SUFFIX
 from ansible_collections.redisops.tair.plugins.module_utils._errors import FetchError
 from ansible_collections.redisops.tair.plugins.module_utils._file_names import name_problem
 from ansible_collections.redisops.tair.plugins.module_utils._text import shown
@@ -152,10 +153,12 @@ def senseless(host: str, what: str, answer: str = "") -> FetchError:
 
 
 def require_found(host: str, asked: str, answer: str) -> str:
-    """Return the path that a host has found: the one asked for, or a file with a plain name directly in it."""
+    """Return the path that a host has found: the one asked for, a file in it, or a manifest one directory below; with plain names."""
     if answer != asked:
-        directory, _slash, name = answer.rpartition("/")
-        if directory != asked.rstrip("/") or name_problem(name):
+        inside = asked.rstrip("/") + "/"
+        names = answer[len(inside) :].split("/")
+        deep = len(names) > 1 and not (len(names) == 2 and answer.endswith(MANIFEST_SUFFIX))
+        if not answer.startswith(inside) or deep or any(map(name_problem, names)):
             raise senseless(host, "a path that is not in src", answer)
     return answer
 

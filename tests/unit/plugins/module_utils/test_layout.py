@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import (
-    MANIFEST_MAX_SIZE,
     MANIFEST_MAX_LINE,
+    MANIFEST_MAX_SIZE,
     Segment,
     find_aof,
     has_preamble,
