@@ -18,6 +18,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible.module_utils.compat.version import LooseVersion
+from ansible_collections.redisops.tair.plugins.module_utils._aof.data_commands import CONTAINERS, kind_of
 from ansible_collections.redisops.tair.plugins.module_utils._aof.forms import Form
 from ansible_collections.redisops.tair.plugins.module_utils._aof.places import Place
 from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import OTHER_NAMES, Tally
@@ -61,6 +62,8 @@ class Verdict:
 
     refusals: tuple[Refusal, ...]
     unchecked: tuple[str, ...]
+    not_data: tuple[bytes, ...] = ()
+    """Commands that the target knows and does not flag ``write``, beside those that no server does."""
 
 
 def judge(tally: Tally, endpoint: Endpoint, target: Target) -> Verdict:
@@ -69,7 +72,16 @@ def judge(tally: Tally, endpoint: Endpoint, target: Target) -> Verdict:
     unchecked: list[str] = []
     questions = _Questions(endpoint)
     with contextlib.closing(questions):
-        names = sorted(name for name in tally.by_name() if name != OTHER_NAMES)
+        names = sorted(
+            name
+            for name in tally.by_name()
+            if name != OTHER_NAMES and (name in CONTAINERS - {b"CLUSTER"} or kind_of(name) in ("data", "unknown"))
+        )
+        writes = (
+            questions.writes([name for name in names if kind_of(name) == "unknown" and name not in CONTAINERS]) or {}
+        )
+        not_data = tuple(name for name, is_write in writes.items() if is_write is False)
+        names = [name for name in names if name not in not_data]
         arities = questions.arities(names)
         if arities is None:
             unchecked.append("which commands it knows, as it does not answer COMMAND INFO")
@@ -89,7 +101,7 @@ def judge(tally: Tally, endpoint: Endpoint, target: Target) -> Verdict:
     scripts = sum(tally.by_name().get(name, (0, 0))[0] for name in _SCRIPTS)
     if scripts:
         unchecked.append(f"what the scripts of {scripts} commands call (EVAL, EVALSHA, FCALL)")
-    return Verdict(tuple(refused), tuple(unchecked))
+    return Verdict(tuple(refused), tuple(unchecked), not_data)
 
 
 def lacks(endpoint: Endpoint, forms: t.Sequence[Form], version: str | None) -> set[Form]:
@@ -104,6 +116,15 @@ def lacks(endpoint: Endpoint, forms: t.Sequence[Form], version: str | None) -> s
         known = [form for form in forms if form not in lacking and form.option]
         tokens = questions.tokens(sorted({form.command for form in known}))
         return lacking | {form for form in known if _lacks(form, tokens.get(form.command), version)}
+
+
+def flagged_write(endpoint: Endpoint, names: t.Sequence[bytes]) -> dict[bytes, bool | None] | None:
+    """Return whether the target flags each command ``write``; None for one that it does not know.
+
+    None for all where it does not answer COMMAND INFO. Raises :class:`ConnectError`.
+    """
+    with contextlib.closing(_Questions(endpoint)) as questions:
+        return questions.writes(list(names))
 
 
 def _judge_forms(
@@ -175,14 +196,29 @@ class _Questions:
 
     def arities(self, names: list[bytes]) -> dict[bytes, int | None] | None:
         """The number of arguments of each command as COMMAND INFO tells it, None for those that are unknown."""
-        arities: dict[bytes, int | None] = {}
+        rows = self._rows(names)
+        return None if rows is None else {name: row[1] if row else None for name, row in rows.items()}
+
+    def writes(self, names: list[bytes]) -> dict[bytes, bool | None] | None:
+        """Whether each command, or one of its subcommands, is flagged ``write``; None for those that are unknown."""
+        rows = self._rows(names)
+        if rows is None:
+            return None
+        return {
+            name: any(_is_write(one) for one in (row, *(row[9] if len(row) > 9 else ()))) if row else None
+            for name, row in rows.items()
+        }
+
+    def _rows(self, names: list[bytes]) -> dict[bytes, list[t.Any]] | None:
+        """What COMMAND INFO tells of each command, empty for those that are unknown; None where it is not answered."""
+        rows: dict[bytes, list[t.Any]] = {}
         for start in range(0, len(names), _TOGETHER):
             some = names[start : start + _TOGETHER]
             (reply,) = self._ask([[b"COMMAND", b"INFO", *some]])
             if not isinstance(reply, list) or len(reply) != len(some):
                 return None
-            arities.update((name, row[1] if isinstance(row, list) and row else None) for name, row in zip(some, reply))
-        return arities
+            rows.update((name, row if isinstance(row, list) and len(row) > 2 else []) for name, row in zip(some, reply))
+        return rows
 
     def tokens(self, commands: list[str]) -> dict[str, set[bytes]]:
         """The words that commands take, as COMMAND DOCS lists them, without those whose documentation it does not give."""
@@ -229,6 +265,11 @@ class _Questions:
             self._wire.close()
             self._wire = Wire(self._endpoint)  # raises where it is not only these commands
             return [None] * len(commands)
+
+
+def _is_write(row: t.Any) -> bool:
+    """Whether a row of COMMAND INFO has the flag."""
+    return isinstance(row, list) and len(row) > 2 and isinstance(row[2], list) and b"write" in row[2]
 
 
 def _flattened(reply: Reply) -> t.Iterator[Reply]:

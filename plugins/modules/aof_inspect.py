@@ -285,6 +285,39 @@ damage:
       type: str
       version_added: 0.2.0
   sample: null
+not_data:
+  description:
+    - Commands of the AOF that are no data and are never sent, such as C(CONFIG SET), C(ACL) or C(AUTH). Their arguments are not returned, or counted as keys.
+    - M(redisops.tair.aof_import) refuses an AOF that holds one. Without a target only commands that Redis, Valkey or KeyDB know are listed;
+      with one also those that it does not flag C(write).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    command:
+      description: Name of the command, with its subcommand where that decides.
+      type: str
+      returned: always
+    count:
+      description: How often it occurs.
+      type: int
+      returned: always
+    file:
+      description: The file of the first one.
+      type: str
+      returned: always
+    offset:
+      description: Byte in the file where the first one begins.
+      type: int
+      returned: always
+  sample: []
+slot_migrations:
+  description:
+    - How many records of slot migrations there are (C(CLUSTER SYNCSLOTS) of Valkey 9, C(TRIMSLOTS) of Redis 8.4).
+      M(redisops.tair.aof_import) leaves them out.
+  returned: success
+  type: int
+  sample: 0
 incompatible:
   description:
     - What the target would refuse. Empty where nothing is known, V(null) where no target was given.
@@ -349,6 +382,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.inspect import 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.places import Place
+from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import Tally
 from ansible_collections.redisops.tair.plugins.module_utils._aof.types import TYPES, type_of
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, server_spec
 from ansible_collections.redisops.tair.plugins.module_utils._compat import Refusal, judge
@@ -411,6 +445,16 @@ def preamble_of(rdb: RdbFound) -> Result:
     }
 
 
+def not_data_of(tally: Tally, by_target: t.Iterable[bytes]) -> list[Result]:
+    """The commands that are no data: as all servers have them, and as the target says."""
+    found = [(name, places.count, places.first[0]) for name, places in tally.not_data.items()]
+    found += [(name, tally.by_name()[name][0], tally.samples[name][0]) for name in by_target]
+    return [
+        {"command": printable(name, 64), "count": count, "file": place.file, "offset": place.offset}
+        for name, count, place in sorted(found, key=lambda item: item[0])
+    ]
+
+
 def findings(inspection: Inspection, prefixes: int) -> Result:
     tally, damage = inspection.tally, inspection.damage
     by_name = sorted(tally.by_name().items(), key=lambda item: (-item[1][0], item[0]))
@@ -468,8 +512,11 @@ def inspect_(module: AnsibleModule) -> Result:
     if params["login_host"] or params["login_unix_socket"]:
         endpoint = Endpoint.from_params({**params, "login_host": params["login_host"] or "localhost"})
         verdict = judge(inspection.tally, endpoint, describe_target(endpoint))
+    not_data = not_data_of(inspection.tally, verdict.not_data if verdict else ())
     return {
         "changed": False,
+        "not_data": not_data,
+        "slot_migrations": inspection.tally.slot_migrations,
         "files": files,
         "size": size,
         "has_preamble": inspection.rdb is not None,

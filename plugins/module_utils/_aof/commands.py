@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.redisops.tair.plugins.module_utils._aof.data_commands import has_known_keys
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
 #: Commands that mean the same for each of their keys: name to arguments a key.
@@ -32,6 +33,8 @@ _NO_KEYS = frozenset(
         b"FUNCTION",
         b"PUBLISH",
         b"PING",
+        b"CLUSTER",
+        b"TRIMSLOTS",
     )
 )
 
@@ -107,6 +110,25 @@ def has_one_key(name: bytes) -> bool:
 
 
 def first_key(command: Command) -> bytes | None:
-    """The first key of a command, to name it in a message; None where it has none."""
+    """Return the first key of a command; None where it has none. See :func:`shown_key` for messages."""
     positions = key_positions(command)
     return command[positions[0]] if positions else None
+
+
+def shown_key(command: Command) -> bytes | None:
+    """Return the first key of a command to show it; None where its arguments may be something else, such as a password."""
+    return first_key(command) if has_known_keys(command[0].upper()) else None
+
+
+def named_databases(command: Command) -> t.Iterator[int]:
+    """Return the databases that a MOVE, COPY or SWAPDB names."""
+    name = command[0].upper()
+    if name == b"SWAPDB":
+        named = command[1:3]
+    elif name == b"MOVE":
+        named = command[2:3]
+    elif name == b"COPY":
+        named = [command[at + 1] for at in range(3, len(command) - 1) if command[at].upper() == b"DB"][:1]
+    else:
+        named = []
+    return (int(number) for number in named if number.isdigit() and len(number) < 10)

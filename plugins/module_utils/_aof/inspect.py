@@ -30,7 +30,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records imp
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import UNBUILDABLE, kind_of
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import what_no_command_builds
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rewritten import WhileRewritten
-from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import Tally, Unbalanced
+from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import Tally
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
@@ -164,9 +164,6 @@ def _take(inspection: Inspection, part: Part, start: int, check_values: bool) ->
                 else:
                     raise AssertionError("nothing was asked to be skipped")
                 reached = frame.end
-        except Unbalanced as exc:
-            reached = exc.offset
-            inspection.damage = Damage(part.path, exc.offset, exc.expected)
         except AofFormatError as exc:
             if "expected" not in exc.facts:
                 raise  # it became shorter

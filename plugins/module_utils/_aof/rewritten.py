@@ -200,7 +200,7 @@ class _Head:
 
 def is_select(command: Command) -> bool:
     """Whether it selects a database, as servers write that."""
-    return command[0] == b"SELECT" and len(command) == 2 and command[1].isdigit()
+    return command[0] == b"SELECT" and len(command) == 2 and command[1].isdigit() and len(command[1]) < 10
 
 
 def _written(name: bytes) -> bool:

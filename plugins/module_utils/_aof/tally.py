@@ -18,7 +18,18 @@ import itertools
 import operator
 import typing as t
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import first_key, key_positions
+from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import (
+    first_key,
+    key_positions,
+    named_databases,
+    shown_key,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._aof.data_commands import (
+    CONTAINERS,
+    has_known_keys,
+    kind_of,
+    shown_name,
+)
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, LargeCommand
 from ansible_collections.redisops.tair.plugins.module_utils._aof.places import MOST_PLACES, FormsFound, Place, Places
 from ansible_collections.redisops.tair.plugins.module_utils._aof.prefixes import LONGEST, Prefixes
@@ -32,19 +43,6 @@ _MOST_DATABASES = 65_536
 _NAME, _FIRST = operator.itemgetter(0), operator.itemgetter(1)
 #: Commands after which other databases are in use, or that begin and end transactions.
 _STEERING = frozenset((b"SELECT", b"MULTI", b"EXEC", b"MOVE", b"COPY", b"SWAPDB"))
-
-
-class Unbalanced(Exception):
-    """A MULTI inside of a transaction or an EXEC outside of one, at an ``offset`` of the file; ``expected`` instead.
-
-    ``at``: its index in the block.
-    """
-
-    def __init__(self, at: int, offset: int, expected: str) -> None:
-        super().__init__(at, offset, expected)
-        self.at = at
-        self.offset = offset
-        self.expected = expected
 
 
 class Tally:
@@ -63,6 +61,10 @@ class Tally:
         """Those that commands were written to or named: how many commands, and the places that lead there."""
         self.largest: Place | None = None
         self.transaction: Place | None = None
+        self.not_data: dict[bytes, Places] = {}
+        """Commands that are no data, by name in capitals, with the subcommand where that decides."""
+        self.slot_migrations = 0
+        """Records of slot migrations."""
         self.forms = FormsFound()
         self.samples: collections.defaultdict[bytes, list[Place]] = collections.defaultdict(list)
         """By name in capitals."""
@@ -73,6 +75,7 @@ class Tally:
         self._key_first: set[bytes] = set()
         self._keyless: set[bytes] = set()
         self._steering: set[bytes] = set()
+        self._odd: set[bytes] = set()
         self._sampled: set[bytes] = {OTHER_NAMES}
 
     def begin(self, file: str) -> None:
@@ -91,7 +94,6 @@ class Tally:
         return totals
 
     def block(self, block: Block, *, rewritten: bool) -> None:
-        """Raises :class:`Unbalanced`; everything before that place is counted then, and nothing after it."""
         names = list(map(_NAME, block.commands))
         present = block.names
         if not present <= self._names.keys():
@@ -99,25 +101,23 @@ class Tally:
             present = frozenset(names)
         started = self.database
         turns: list[tuple[int, int]] = []
-        fault: Unbalanced | None = None
         steering = present & self._steering
         if steering:
-            turns, fault = self._steer(block, names, steering)
-            if fault is not None:
-                block = block.first(fault.at)
-                names = names[: fault.at]
+            turns = self._steer(block, names, steering)
         if not turns:
             self._in_database(started, names)
-        if names:
-            keys = self._keys(block.commands, names, present)
-            self._count(names, keys, block.sizes, present)
-            if rewritten:
-                self._count_runs(keys, started, turns)
-            else:
-                self._last_key = None
-            self._look_closer(block, names, present, started, turns)
-        if fault is not None:
-            raise fault
+        keys = self._keys(block.commands, names, present)
+        self._count(names, keys, block.sizes, present)
+        if rewritten:
+            self._count_runs(keys, started, turns)
+        else:
+            self._last_key = None
+        self._look_closer(block, names, present, started, turns)
+        odd = present & self._odd
+        if odd:
+            for at, name in enumerate(names):
+                if name in odd:
+                    self._judge(block.commands[at], lambda at=at: self._place(block, at, self.database))  # type: ignore[misc]
 
     def large(self, command: LargeCommand, tail: Command, *, rewritten: bool) -> None:
         """``tail``: the command with its long arguments left empty."""
@@ -128,7 +128,7 @@ class Tally:
         name = self._names[written]
         self.counts[written] += 1
         self.sizes[written] += size
-        key = command.key if written in self._key_first and command.args > 1 else first_key(tail)
+        key = command.key if written in self._key_first and command.args > 1 else shown_key(tail)
         place = Place(self._file, command.start, self.database, name, key, size)
         if key is not None:
             self.prefixes.add((key,), (size,))
@@ -140,6 +140,8 @@ class Tally:
             self.largest = place
         if len(self.samples[name]) < MOST_PLACES:
             self.samples[name].append(place)
+        if written in self._odd:
+            self._judge([command.name, command.key], lambda: place)
         self.forms.one(tail, place)
 
     # ------------------------------------------------------------------------------------------ of a block
@@ -164,12 +166,14 @@ class Tally:
                 continue
             name = self._names[written] = written.upper()
             positions = key_positions([written, b"1", b"1", b"1"])
-            if not positions:
+            if not positions or not has_known_keys(name):
                 self._keyless.add(written)
             elif positions[0] == 1:
                 self._key_first.add(written)
             if name in _STEERING:
                 self._steering.add(written)
+            if name in CONTAINERS or kind_of(name) in ("not_data", "slot_migration"):
+                self._odd.add(written)
             self.forms.learn(written)
         return [name if name in self._names else OTHER_NAMES for name in names]
 
@@ -186,35 +190,29 @@ class Tally:
             for name, command in zip(names, commands)
         ]
 
-    def _steer(
-        self, block: Block, names: list[bytes], steering: frozenset[bytes]
-    ) -> tuple[list[tuple[int, int]], Unbalanced | None]:
+    def _steer(self, block: Block, names: list[bytes], steering: frozenset[bytes]) -> list[tuple[int, int]]:
         """Follow databases and transactions.
 
-        Where the database changes: index of the SELECT, and the database; and what is wrong with a transaction.
+        Return where the database changes: index of the SELECT, and the database. As a server that loads the file, pass over a
+        MULTI inside of a transaction and an EXEC outside of one.
         """
         turns: list[tuple[int, int]] = []
-        fault: Unbalanced | None = None
-        since, end = 0, len(names)
+        since = 0
         begun: int | None = None  # the MULTI of this block that has no EXEC yet
         for at in [at for at, name in enumerate(names) if name in steering]:
             name = self._names[names[at]]
-            if name == b"MULTI" or name == b"EXEC":
-                is_open = begun is not None or self.transaction is not None
-                if (name == b"MULTI") == is_open:
-                    fault = Unbalanced(
-                        at, _offset(block, at), "EXEC, not another MULTI" if is_open else "MULTI before EXEC"
-                    )
-                    end = at
-                    break
-                begun = at if name == b"MULTI" else None
-                self.transaction = None
+            if name == b"MULTI":
+                if begun is None and self.transaction is None:
+                    begun = at
+                continue
+            if name == b"EXEC":
+                begun = self.transaction = None
                 continue
             command = block.commands[at]
             if name != b"SELECT":
-                for database in _named_databases(name, command):
+                for database in named_databases(command):
                     self._lead_to(database, block, at)
-            elif len(command) == 2 and command[1].isdigit():
+            elif len(command) == 2 and command[1].isdigit() and len(command[1]) < 10:
                 self._in_database(self.database, names[since:at])
                 since, selected = at + 1, int(command[1])
                 turns.append((at, selected))
@@ -223,13 +221,26 @@ class Tally:
         if begun is not None:
             self.transaction = self._place(block, begun, self.database)
         if turns:
-            self._in_database(self.database, names[since:end])
-        return turns, fault
+            self._in_database(self.database, names[since:])
+        return turns
+
+    def _judge(self, command: Command, place: t.Callable[[], Place]) -> None:
+        """Count what is no data of its own."""
+        argument = command[1] if len(command) > 1 else b""
+        kind = kind_of(command[0], argument)
+        if kind == "slot_migration":
+            self.slot_migrations += 1
+        elif kind == "not_data":
+            name = shown_name(command[0], argument)
+            if name in self.not_data or len(self.not_data) < _MOST_NAMES:
+                places = self.not_data.setdefault(name, Places())
+                places.count += 1
+                places.note(place)
 
     def _place(self, block: Block, at: int, database: int) -> Place:
         command = block.commands[at]
         name = self._names.get(command[0], OTHER_NAMES)
-        return Place(self._file, _offset(block, at), database, name, first_key(command), block.sizes[at])
+        return Place(self._file, _offset(block, at), database, name, shown_key(command), block.sizes[at])
 
     def _lead_to(self, database: int, block: Block, at: int) -> None:
         if database in self.databases or len(self.databases) < _MOST_DATABASES:
@@ -305,14 +316,3 @@ def _first_indexes(names: list[bytes], name: bytes) -> t.Iterator[int]:
         except ValueError:
             return
         yield at
-
-
-def _named_databases(name: bytes, command: Command) -> t.Iterator[int]:
-    """The databases that MOVE, COPY and SWAPDB name."""
-    if name == b"SWAPDB":
-        named = command[1:3]
-    elif name == b"MOVE":
-        named = command[2:3]
-    else:
-        named = [command[at + 1] for at in range(3, len(command) - 1) if command[at].upper() == b"DB"][:1]
-    return (int(number) for number in named if number.isdigit())

@@ -270,16 +270,28 @@ def test_an_open_transaction_is_told_with_its_place(look: t.Callable[..., Inspec
     assert inspection.truncated_bytes == len(raw("MULTI") + raw("SET c 1"))
 
 
-@pytest.mark.parametrize(("name", "expected"), [("MULTI", "EXEC, not another MULTI"), ("EXEC", "MULTI before EXEC")])
-def test_a_transaction_that_makes_no_sense_is_damage(
-    name: str, expected: str, look: t.Callable[..., Inspection]
+@pytest.mark.parametrize(("name", "open_bytes"), [("MULTI", 0), ("EXEC", 0)])
+def test_a_stray_multi_or_exec_is_passed_over_as_by_a_server(
+    name: str, open_bytes: int, look: t.Callable[..., Inspection]
 ) -> None:
-    before = ["MULTI"] if name == "MULTI" else []
-    inspection = look(*before, "SET a 1", name, "SET b 1", "SET b 2")
-    assert inspection.damage is not None
-    assert inspection.damage.offset == len(b"".join(map(raw, [*before, "SET a 1"])))
-    assert inspection.damage.expected == expected
-    assert counts(inspection)["SET"] == 1
+    inspection = look("MULTI", "SET a 1", "EXEC" if name == "EXEC" else "SET x 1", name, "SET b 1", "EXEC", "SET b 2")
+    assert inspection.damage is None and inspection.truncated_bytes == open_bytes
+    assert counts(inspection)["SET"] == 3 + (name == "MULTI")
+
+
+def test_an_open_transaction_begins_at_its_first_multi(look: t.Callable[..., Inspection]) -> None:
+    inspection = look("SET a 1", "MULTI", "SET b 1", "MULTI", "SET c 1")
+    assert inspection.tally.transaction is not None and inspection.tally.transaction.offset == len(raw("SET a 1"))
+
+
+def test_what_is_no_data_shows_no_argument_as_a_key(look: t.Callable[..., Inspection]) -> None:
+    inspection = look(
+        "AUTH pass:word", "SET a:1 1", "CONFIG SET requirepass x", "UNHEARDOF pass:word", "MYMOD.SET m:1 v"
+    )
+    tally = inspection.tally
+    assert {name: places.count for name, places in tally.not_data.items()} == {b"AUTH": 1, b"CONFIG": 1}
+    assert {one.prefix for one in tally.prefixes.top(9)} == {b"a:", b"m:"}
+    assert all(place.key is None for name in (b"AUTH", b"UNHEARDOF") for place in tally.samples[name])
 
 
 @pytest.mark.parametrize("end", [raw("SET a 1")[:-3], raw("MULTI")], ids=["command", "transaction"])
