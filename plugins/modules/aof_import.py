@@ -28,6 +28,14 @@ description:
     What no command builds, such as a value of a module, and the target does not take, is refused before anything is sent, with its keys.
     (Built by commands, a stream loses pending entries whose entry has been deleted, as it does by a rewrite.)
     The Python library C(anycrc) makes this fast; without it a checksum takes a second for every 20 MB.
+  - Sends data only. Commands that the target does not flag C(write) in C(COMMAND INFO) are refused before anything is sent, with their
+    places and without their arguments. The exceptions are C(SELECT), C(MULTI), C(EXEC), C(PUBLISH), C(SPUBLISH), C(EVAL), C(EVALSHA),
+    C(FCALL), C(PFCOUNT), C(PING), and of C(SCRIPT) and C(FUNCTION) the subcommands that servers write to an AOF. C(MIGRATE) is refused
+    as well. Databases that the target lacks are refused too.
+  - The records that slot migrations leave in the AOF (C(CLUSTER SYNCSLOTS) of Valkey 9, C(TRIMSLOTS) of Redis 8.4) are left out and
+    counted in RV(dropped) as V(slot_migration).
+  - A script that the AOF holds is loaded on every master, and C(EVALSHA) is sent as C(EVAL) with the script's text. So it works on a
+    cluster, with filters, and when an import resumes.
   - Never sends what is not a command. Annotation lines are skipped; a command that is cut off at the end of the AOF and an open
     C(MULTI) with all that follows it are left out and counted in RV(truncated_bytes). Damaged bytes stop the import with their place.
   - It can run on the host of the source, on the server's own files. An AOF that is rewritten meanwhile is imported as it was when
@@ -310,6 +318,30 @@ keys_in_target:
   returned: when it is refused because it is not empty
   type: int
   sample: 12
+not_data:
+  description:
+    - Commands of the AOF that are no data and are never sent, such as C(CONFIG SET), C(ACL) or C(AUTH). Their arguments are not returned.
+  returned: when the AOF is refused because of them
+  type: list
+  elements: dict
+  contains:
+    command:
+      description: Name of the command, with its subcommand where that decides.
+      type: str
+      returned: always
+    count:
+      description: How often it occurs.
+      type: int
+      returned: always
+    file:
+      description: The file of the first one.
+      type: str
+      returned: always
+    offset:
+      description: Byte in the file where the first one begins.
+      type: int
+      returned: always
+  sample: [{"command": CONFIG, "count": 1, "file": /var/tmp/aof/appendonly.aof, "offset": 4711}]
 file:
   description: The file that is damaged.
   returned: when the AOF is damaged
@@ -383,7 +415,7 @@ error_samples:
       type: str
       returned: always
     key:
-      description: Its first key; what can't be shown is escaped.
+      description: Its first key, empty where its arguments may be something else; what can't be shown is escaped.
       type: str
       returned: always
     reply:
@@ -433,12 +465,14 @@ adapted:
   type: dict
   sample: {XSETID ENTRIESADDED: 12}
 dropped:
-  description: How many commands were left out, in whole or in part, by the name in O(drop) that allowed it.
+  description:
+    - How many commands were left out, in whole or in part, by the name in O(drop) that allowed it.
+    - V(slot_migration) counts records of slot migrations, which are left out whatever O(drop) says.
   returned: success with O(state=present)
   type: dict
   sample: {}
 databases:
-  description: The databases of the target that commands were sent to.
+  description: The databases of the target that commands were sent to, by this call and by the earlier calls that it resumes.
   returned: success with O(state=present)
   type: list
   elements: int

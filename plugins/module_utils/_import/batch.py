@@ -29,6 +29,10 @@ class Batch(Request):
     database_before: int = 0
     database: int = 0
     """Selected after it."""
+    databases: t.Collection[int] | None = None
+    """Of the source, those that its commands are in; None where that is the one selected after it."""
+    named: t.Collection[int] = ()
+    """Of the target, those that MOVE, COPY and SWAPDB write to beside them."""
     starts_key: bool = False
     """Plain only: whether a key begins at ``start``, so that the position can be a checkpoint."""
     gathered: int = 0

@@ -23,6 +23,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 
 _VERSION = 2
+_MOST_DATABASES = 256
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Checkpoint:
     errors: int = 0
     alone: bool = False
     """Whether nothing but this import has written to the target since it was empty, as far as we know."""
+    databases: tuple[int, ...] = ()
+    """Of the target, those written to so far; no more than :data:`_MOST_DATABASES`."""
     slots: tuple[int, ...] = ()
     """On a cluster: of one slot of each master, where a copy of the record stands."""
 
@@ -72,13 +75,17 @@ class Checkpoint:
             fields = json.loads(value or b"")
             if fields.pop("v") != _VERSION:
                 return None
-            return cls(**{**fields, "slots": tuple(fields["slots"])})
+            return cls(**{**fields, "slots": tuple(fields["slots"]), "databases": tuple(fields.get("databases", ()))})
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
     def names(self, aof: OpenAof) -> bool:
         """Whether it was written by an import of this AOF: all that may be applied is the same there."""
         return aof.size >= self.covered and aof.checksum(self.covered) == self.crc
+
+    def written_to(self, databases: t.Iterable[int]) -> Checkpoint:
+        """Return the same with the databases of the target that have been written to."""
+        return replace(self, databases=tuple(sorted(databases)[:_MOST_DATABASES]))
 
     def at(self, position: int, **changes: t.Any) -> Checkpoint:
         return replace(self, position=position, **changes)

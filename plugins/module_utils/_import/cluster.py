@@ -23,7 +23,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import F
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._cluster import Node
 from ansible_collections.redisops.tair.plugins.module_utils._cluster_wire import ClusterWire, Question
-from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError, TargetStateError
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, ReplyError, TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._group import keys_within
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.cluster_pipe import ClusterPipe
@@ -159,6 +159,15 @@ class Cluster:
 
     def ask(self, key: bytes, command: t.Sequence[bytes]) -> Reply:
         return self._wire.exchange([Question(key_slot(key), command)])[0]
+
+    def refused_databases(self, numbers: t.Sequence[int]) -> dict[int, str]:
+        """None is ever selected; the precheck refuses commands in other databases than 0."""
+        return {}
+
+    def load_scripts(self, texts: t.Sequence[bytes]) -> None:
+        for text in texts:
+            with contextlib.suppress(ReplyError, ConnectError):
+                self._wire.each(b"SCRIPT", b"LOAD", text)
 
     def empty(self) -> None:
         self._wire.each(b"FLUSHALL")

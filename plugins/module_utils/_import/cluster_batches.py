@@ -112,6 +112,9 @@ class SlotBatches:
                 yield from self._divide(placed)
             return
         if name == b"MULTI":
+            if self._multi is not None:  # a server that loads the file passes over it
+                self._multi_commands += 1
+                return
             self._multi, self._multi_at, self._multi_commands = [], (position, self.database), 1
             return
         if not self._known:

@@ -216,7 +216,7 @@ class _Sender:
             db=self._database,
             commands=session.outcome.commands,
             errors=session.outcome.errors.before(self._reached),
-        )
+        ).written_to(session.outcome.databases)
 
 
 def _routed(request: t.Any, parts: list[RoutedPart]) -> t.Any:

@@ -28,11 +28,12 @@ from ansible_collections.redisops.tair.plugins.module_utils._errors import (
 )
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.compat import compat_for
+from ansible_collections.redisops.tair.plugins.module_utils._import.data_check import check_data
 from ansible_collections.redisops.tair.plugins.module_utils._import.options import Options
 from ansible_collections.redisops.tair.plugins.module_utils._import.outcome import Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import ConnectionLost
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
-from ansible_collections.redisops.tair.plugins.module_utils._import.restoring import prepare
+from ansible_collections.redisops.tair.plugins.module_utils._import.restoring import check_preambles, prepare
 from ansible_collections.redisops.tair.plugins.module_utils._import.sending import send_part
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import (
     PassingState,
@@ -70,11 +71,17 @@ def import_aof(
         before = topology.facts()
         _check_target(session, before)
         _adapt(session, before)
-        _choose_start(session, before, known)
-        prepare(session, _oldest(before))
+        to_be_emptied = _choose_start(session, before, known)
+        check_data(session)
+        check_preambles(session)
         survey(session)
+        if to_be_emptied:  # not before all has been checked that can be
+            outcome.changed = True
+            topology.empty()
+        prepare(session, _oldest(before))
         session.round_trip = topology.round_trip()
         topology.close()
+        session.gate.scripts.load = topology.load_scripts
         began_at = session.checkpoint.position
         with _uncollected():
             end = _stream_to_the_end(session)
@@ -98,9 +105,12 @@ def check_import(aof: OpenAof, endpoint: Endpoint, options: Options) -> Outcome:
         facts = topology.facts()
         _check_target(session, facts)
         _adapt(session, facts)
-        _choose_start(session, facts, dry_run=True)
-        prepare(session, _oldest(facts), dry_run=True)
+        to_be_emptied = _choose_start(session, facts)
+        check_data(session)
+        check_preambles(session)
         survey(session)
+        prepare(session, _oldest(facts), dry_run=True)
+        outcome.changed = to_be_emptied
     outcome.position = session.checkpoint.position
     outcome.changed = outcome.changed or outcome.position < aof.size
     return outcome
@@ -138,8 +148,11 @@ def _oldest(servers: list[ServerFacts]) -> str:
     return min((facts.redis_version for facts in servers), key=LooseVersion)
 
 
-def _choose_start(session: Session, servers: list[ServerFacts], known: str = "", *, dry_run: bool = False) -> None:
-    """Resume an earlier import of this AOF, or begin a new one if the target may be imported into."""
+def _choose_start(session: Session, servers: list[ServerFacts], known: str = "") -> bool:
+    """Resume an earlier import of this AOF, or begin a new one if the target may be imported into.
+
+    Returns whether the target is to be emptied first.
+    """
     endpoint, options, aof, topology = session.endpoint, session.options, session.aof, session.topology
     nothing = f"Nothing was changed on {endpoint}"
     underway = topology.checkpoints()
@@ -166,16 +179,13 @@ def _choose_start(session: Session, servers: list[ServerFacts], known: str = "",
         session.outcome.resumed_from = checkpoint.position
         session.outcome.commands = session.outcome.commands_before = checkpoint.commands
         session.outcome.errors.count = checkpoint.errors
-        return
+        session.outcome.databases.update(checkpoint.databases)
+        return False
     keys = 0 if options.if_not_empty == "append" else topology.keys_of_others(options.slots)
     # Each master of a cluster brings the same libraries, so to the second of them they are no other data.
     count_libraries = options.slots is None and options.if_not_empty != "append"
     libraries = max(facts.libraries for facts in servers) if count_libraries else 0
-    if (keys or libraries or underway) and options.if_not_empty == "flush":
-        session.outcome.changed = True
-        if not dry_run:
-            topology.empty()
-    elif (keys or libraries) and options.if_not_empty == "fail":
+    if (keys or libraries) and options.if_not_empty == "fail":
         unfinished = ", some of them by an unfinished import of another AOF" if underway else ""
         raise TargetStateError(
             f"{endpoint} is not empty: it holds {_holdings(keys, libraries)}{unfinished}",
@@ -186,6 +196,7 @@ def _choose_start(session: Session, servers: list[ServerFacts], known: str = "",
         )
     alone = options.slots is None and options.if_not_empty != "append"
     session.checkpoint = replace(session.checkpoint, alone=alone)
+    return bool(keys or libraries or underway) and options.if_not_empty == "flush"
 
 
 def _holdings(keys: int, libraries: int) -> str:

@@ -185,6 +185,8 @@ def plain_batches(
             batch.start, batch.end, batch.starts_key = start, cursor.position, starts_key
             batch.block = piece if part.preamble is not None and isinstance(piece, Block) else None
             batch.database_before, batch.database = database, cursor.database
+            if isinstance(piece, Block) and piece.names == {b"SELECT"}:
+                batch.databases = ()
             yield batch
 
 

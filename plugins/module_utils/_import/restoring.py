@@ -43,20 +43,36 @@ def level_of(redis_version: str | None) -> tuple[int, int]:
     return (numbers[0], numbers[1]) if len(numbers) == 2 else (5, 0)
 
 
+def check_preambles(session: Session) -> None:
+    """Refuse what of an RDB can't be imported, as far as that needs no trial.
+
+    Raises :class:`TargetStateError`, and :class:`AofFormatError` for damaged values.
+    """
+    for part, preamble in _preambles_left(session):
+        if session.options.check_values or not preamble.has_checksum:
+            _refuse_damaged(session, part, preamble)
+        for kind, expiring in sorted(preamble.contents.expiring_members.items()):
+            _refuse_unless_kept(session, part, kind, expiring)
+
+
+def _parts_left(session: Session) -> list[Part]:
+    return [part for part in session.aof.parts if session.checkpoint.position < part.position + part.size]
+
+
+def _preambles_left(session: Session) -> list[tuple[Part, Preamble]]:
+    return [(part, part.preamble) for part in _parts_left(session) if part.preamble is not None]
+
+
 def prepare(session: Session, redis_version: str | None, *, dry_run: bool = False) -> None:
     """Find out what the target takes, and refuse what can't be brought there.
 
-    ``dry_run``: by the target's version, without a trial. Raises :class:`TargetStateError`, and :class:`AofFormatError` for
-    damaged values.
+    ``dry_run``: by the target's version, without a trial. Raises :class:`TargetStateError`.
     """
-    left = [part for part in session.aof.parts if session.checkpoint.position < part.position + part.size]
-    preambles = [(part, part.preamble) for part in left if part.preamble is not None]
+    left = _parts_left(session)
+    preambles = _preambles_left(session)
     restores = [part for part in left if part.preamble is None and mentions_restore(part)]
     if not preambles and not restores:
         return
-    for part, preamble in preambles:
-        if session.options.check_values or not preamble.has_checksum:
-            _refuse_damaged(session, part, preamble)
     level = level_of(redis_version)
     accepted = rdb_types.server_rdb_version("redis", level) if dry_run else _accepted(session)
     session.rdb = RdbTarget(accepted, level, keydb=not session.compat.lacks(b"PEXPIREMEMBERAT"))
@@ -73,8 +89,6 @@ def prepare(session: Session, redis_version: str | None, *, dry_run: bool = Fals
     for part, preamble in preambles:
         for what, sample in preamble.contents.unbuildable.items():
             _refuse_unless_taken(session, part, preamble, what, sample, dry_run=dry_run)
-        for kind, expiring in sorted(preamble.contents.expiring_members.items()):
-            _refuse_unless_kept(session, part, kind, expiring)
         for module in sorted(preamble.contents.modules):
             session.outcome.warnings.append(
                 f"{part.path} holds what the module {module} keeps beside its keys. No command brings that anywhere: "

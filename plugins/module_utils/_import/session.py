@@ -13,7 +13,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import first_key
+from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import shown_key
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import (
     Block,
     Frame,
@@ -34,6 +34,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.batch import
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import Checkpoint
 from ansible_collections.redisops.tair.plugins.module_utils._import.compat import Compat
 from ansible_collections.redisops.tair.plugins.module_utils._import.errors import CommandError
+from ansible_collections.redisops.tair.plugins.module_utils._import.gate import Gate, NotData
 from ansible_collections.redisops.tair.plugins.module_utils._import.options import Options
 from ansible_collections.redisops.tair.plugins.module_utils._import.outcome import Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._import.progress import Progress
@@ -93,6 +94,12 @@ class Session:
         self.checkpoint = checkpoint
         """The last one that the target has confirmed."""
         self.outcome = Outcome()
+        self.gate = Gate()
+        """What may be sent at all; nothing, before the precheck has set it up."""
+        self._databases_there = {0}
+        """Of the target, those that it is known to have."""
+        self._left_out_until = 0
+        """Position; what is before it and was left out has been counted."""
         self.compat = Compat()
         self.rdb = RdbTarget()
         self._adapted_until = 0
@@ -119,6 +126,7 @@ class Session:
             )
         self.outcome.errors.back_to(self.checkpoint.position, self.checkpoint.errors)
         self.outcome.commands = self.checkpoint.commands
+        self.outcome.databases.update(self.checkpoint.databases)
 
     def send_less_at_once(self) -> None:
         """After a :class:`PipelineTooDeep`."""
@@ -128,10 +136,14 @@ class Session:
     def confirm(self, batch: Batch) -> None:
         """Count a batch that the target has answered."""
         self.outcome.commands += batch.commands
-        databases = self.options.selection.databases
-        if databases.takes(batch.database):
-            self.outcome.databases.add(databases.target(batch.database))
+        self.outcome.databases |= self.databases_of(batch)
         self.tell(batch.end)
+
+    def databases_of(self, batch: Batch) -> set[int]:
+        """Return the databases of the target that a batch is written to."""
+        databases = self.options.selection.databases
+        written = (batch.database,) if batch.databases is None else batch.databases
+        return {*batch.named, *(databases.target(number) for number in written if databases.takes(number))}
 
     def tell(self, position: int) -> None:
         """Tell how far it is."""
@@ -179,9 +191,46 @@ class Session:
 
     def selected(self, part: Part, frames: t.Iterable[Frame], database: int) -> t.Iterable[Frame]:
         """What of the frames is wanted; ``database``: of the source, selected before them."""
+        if part.preamble is None:
+            frames = self._passed(part, frames)
         if not self.options.selection.takes_all:
             frames = self._selected(part, frames, database)
         return self._adapted(part, frames, database) if self.compat.needed else frames
+
+    def _passed(self, part: Part, frames: t.Iterable[Frame]) -> t.Iterator[Frame]:
+        """Only data. Raises :class:`ImportFailedError` for anything else that the precheck has missed."""
+        try:
+            yield from self.gate.passed(part, frames)
+        except NotData as exc:
+            found, offset = self.aof.where(exc.position)
+            raise self.failed(
+                f"{exc.name} at byte {offset} of {found.path} is no data, and is not sent",
+                todo="Remove it from a copy of the file, or rewrite the AOF on the source and fetch it again",
+            ) from None
+
+    def count_left_out(self, name: str, position: int) -> None:
+        """Count a command that is left out, once however often it is read."""
+        if position >= self._left_out_until:
+            self.compat.dropped[name] += 1
+            self._left_out_until = position + 1
+
+    def lacking_databases(self, numbers: t.Collection[int]) -> dict[int, str]:
+        """Return those databases of the source whose database in the target is not there, with the target's reply."""
+        databases = self.options.selection.databases
+        targets = {number: databases.target(number) for number in numbers if databases.takes(number)}
+        asked = sorted(set(targets.values()) - self._databases_there)
+        refused = self.topology.refused_databases(asked) if asked else {}
+        self._databases_there.update(number for number in asked if number not in refused)
+        return {number: refused[target] for number, target in targets.items() if target in refused}
+
+    def require_database(self, number: int) -> None:
+        """Raise :class:`ImportFailedError` where the target lacks what is this database of the source."""
+        lacking = self.lacking_databases((number,))
+        if lacking:
+            raise self.failed(
+                f"{self.endpoint} has no database {self.options.selection.databases.target(number)} ({lacking[number]})",
+                todo="Raise 'databases' on the target, or choose an instance that has as many, and run the same import again",
+            )
 
     def _selected(self, part: Part, frames: t.Iterable[Frame], database: int) -> t.Iterator[Frame]:
         select = self.options.selection.of
@@ -270,7 +319,7 @@ class Session:
     def add_error(self, found: Found, reply: ErrorReply, *, refused: bool = False) -> None:
         """Count an error reply, and decide: go on, wait and try again, or stop (by raising)."""
         part, offset = self.aof.where(found.position)
-        key = first_key(found.command)
+        key = shown_key(found.command)
         error = CommandError(
             file=str(part.path),
             offset=offset,
@@ -284,6 +333,10 @@ class Session:
             raise passing
         log = self.outcome.errors
         log.add(error, refused=refused)
+        if error.command == "SELECT":
+            raise self.failed(
+                f"{self.endpoint} refused a command, and what follows belongs there: {error}", todo=error.todo
+            )
         if self.options.stop_at_error or error.about == "server":
             raise self.failed(f"{self.endpoint} refused a command: {error}", todo=error.todo)
         self.stop_at_too_many(error)

@@ -14,6 +14,7 @@ import typing as t
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Frame
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError
 from ansible_collections.redisops.tair.plugins.module_utils._group import keys_within
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import (
     Checkpoint,
@@ -25,7 +26,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.predecessors
     end_predecessors,
     name_connection,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session
+from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session, passing_state
 from ansible_collections.redisops.tair.plugins.module_utils._import.topology import CheckpointRequest
 from ansible_collections.redisops.tair.plugins.module_utils._import.transactions import send_transactions
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY
@@ -35,7 +36,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     connected_socket,
     speaking_to,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._resp import Reply, encode
+from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, next_step, without_values
+from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply, encode
 from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts, server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 
@@ -98,6 +100,23 @@ class Standalone:
         with contextlib.closing(Wire(self.endpoint, timeout=self._timeout)) as wire:
             return wire.exchange([command])[0]
 
+    def refused_databases(self, numbers: t.Sequence[int]) -> dict[int, str]:
+        refused = {}
+        for number in numbers:
+            with contextlib.closing(Wire(self.endpoint, timeout=self._timeout)) as wire:
+                try:
+                    (reply,) = wire.exchange([(b"SELECT", b"%d" % number)])
+                except ConnectError:  # there are proxies that hang up
+                    refused[number] = "the connection was closed"
+                    continue
+            if isinstance(reply, ErrorReply):
+                refused[number] = f"'{without_values(str(reply))}'"
+        return refused
+
+    def load_scripts(self, texts: t.Sequence[bytes]) -> None:
+        with contextlib.suppress(ConnectError), contextlib.closing(Wire(self.endpoint, timeout=self._timeout)) as wire:
+            wire.exchange([(b"SCRIPT", b"LOAD", text) for text in texts])
+
     def empty(self) -> None:
         with speaking_to(self.endpoint, "emptying it"):
             self._client.flushall()
@@ -138,11 +157,25 @@ class Standalone:
 
     @staticmethod
     def select(session: Session, pipe: Pipe[Request], database: int) -> None:
-        """Select it if that is imported at all."""
+        """Select it if that is imported at all. Waits for the answer where nothing else is in flight.
+
+        Raises :class:`ImportFailedError` where it is refused: what follows would be written to another database.
+        """
         databases = session.options.selection.databases
         if databases.takes(database):
             command = encode([b"SELECT", b"%d" % databases.target(database)])
-            pipe.submit(Request([command], len(command), 1))
+            request, waits = Request([command], len(command), 1), pipe.idle
+            pipe.submit(request)
+            while waits and not pipe.idle:
+                pipe.wait()
+                for _done in pipe.finished():
+                    pass
+            if request.replies and isinstance(request.replies[0], ErrorReply):
+                text = without_values(str(request.replies[0]))
+                raise passing_state(text) or session.failed(
+                    f"{session.endpoint} answered {explain(text)} to SELECT {databases.target(database)}",
+                    todo=next_step(text),
+                )
 
     def record(self, checkpoint: Checkpoint) -> CheckpointRequest:
         command = checkpoint.command()

@@ -72,6 +72,12 @@ class Topology(t.Protocol):
     def ask(self, key: bytes, command: t.Sequence[bytes]) -> Reply:
         """What the server of ``key`` replies to a command, be it an error."""
 
+    def refused_databases(self, numbers: t.Sequence[int]) -> dict[int, str]:
+        """Return those of its databases that it does not let select, with its reply."""
+
+    def load_scripts(self, texts: t.Sequence[bytes]) -> None:
+        """Load Lua scripts on every server that takes writes, as far as they let us. Nothing depends on it."""
+
     def empty(self) -> None:
         """Delete all keys."""
 

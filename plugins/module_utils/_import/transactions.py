@@ -17,6 +17,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import named_databases
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Frame, LargeCommand, Skipped
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError
@@ -37,6 +38,7 @@ _WORTHWHILE_ROUND_TRIPS = 4
 _MULTI = encode([b"MULTI"])
 _EXEC = encode([b"EXEC"])
 _DISCARD = encode([b"DISCARD"])
+_NAMING_DATABASES = frozenset((b"MOVE", b"COPY", b"SWAPDB", b"move", b"copy", b"swapdb"))
 _SPECIAL = frozenset((b"MULTI", b"EXEC", b"SELECT"))
 
 
@@ -68,13 +70,14 @@ class _TransactionSender:
         session = self._session
         cursor = Cursor(session.reached_in(part), session.checkpoint.db)
         position, crc = cursor.position, session.crc_at(cursor.position)
-        commands = session.outcome.commands
+        commands, databases = session.outcome.commands, set(session.outcome.databases)
         committing: _Commit | None = None
         for batch in transaction_batches(
             part, frames, cursor, batch_bytes=lambda: self._batch_bytes, refused=session.outcome.errors.refused
         ):
             crc, position = session.aof.checksum(batch.end, position, crc), batch.end
             commands += batch.commands
+            databases |= session.databases_of(batch)
             checkpoint = session.checkpoint.at(
                 position,
                 zone=0,
@@ -82,7 +85,7 @@ class _TransactionSender:
                 db=batch.database,
                 commands=commands,
                 errors=session.outcome.errors.before(position),
-            )
+            ).written_to(databases)
             record = checkpoint.command()
             body = Request([_MULTI, *batch.parts, record], batch.size + len(_MULTI) + len(record), batch.expected + 2)
             self._pipe.submit(body)
@@ -193,12 +196,16 @@ def transaction_batches(
             if part.position_of(frame.start) not in refused:
                 large = FileRange(part.fd, frame.start, frame.end, str(part.path))
                 gathering.add(large, frame.end - frame.start, 1)
+            gathering.databases.add(gathering.database)
             gathering.commands += 1
         elif isinstance(frame, Block):
+            if not frame.names.isdisjoint(_NAMING_DATABASES):
+                gathering.named.update(number for command in frame.commands for number in named_databases(command))
             names = {name.upper() for name in frame.names}
             if names.isdisjoint(_SPECIAL) and not refused:
                 gathering.add(frame.data, len(frame.data), len(frame.commands))
                 gathering.commands += frame.of_aof
+                gathering.databases.add(gathering.database if frame.database is None else frame.database)
             else:
                 yield from _one_by_one(part, frame, gathering, batch_bytes, refused)
             if frame.database is not None:
@@ -228,7 +235,9 @@ def _one_by_one(
         name = command[0].upper()
         raw = block.data[taken : taken + size]
         taken += size
-        if name == b"MULTI":
+        if (
+            name == b"MULTI" and not gathering.in_multi
+        ):  # a server that loads the file passes over one inside of another
             gathering.mark()
         gathering.commands += start != before
         before = start
@@ -238,6 +247,8 @@ def _one_by_one(
         elif name != b"MULTI" and part.position_of(start) not in refused:
             gathering.database = selected_database(command, gathering.database)
             gathering.add(raw, size, 1)
+            if name != b"SELECT":
+                gathering.databases.add(gathering.database if block.database is None else block.database)
         if gathering.size >= batch_bytes() and not gathering.in_multi:
             yield gathering.take()
 
@@ -251,7 +262,11 @@ class _Transaction:
         self.parts: list[Sendable] = []
         self.size = self.sent = self.commands = 0
         self.in_multi = False
-        self._marked: tuple[int, int, int, int, int, int] = (0, 0, 0, 0, 0, 0)
+        self.databases: set[int] = set()
+        """Of the source, those that its commands are in."""
+        self.named: set[int] = set()
+        """Of the target, those that MOVE, COPY and SWAPDB name."""
+        self._marked: tuple[int, int, int, int, int, int, frozenset[int]] = (0, 0, 0, 0, 0, 0, frozenset())
 
     def add(self, data: Sendable, size: int, sent: int) -> None:
         self.parts.append(data)
@@ -260,10 +275,19 @@ class _Transaction:
 
     def mark(self) -> None:
         self.in_multi = True
-        self._marked = (self.end, self.database, len(self.parts), self.size, self.sent, self.commands)
+        self._marked = (
+            self.end,
+            self.database,
+            len(self.parts),
+            self.size,
+            self.sent,
+            self.commands,
+            frozenset(self.databases),
+        )
 
     def back_to_mark(self) -> None:
-        self.end, self.database, parts, self.size, self.sent, self.commands = self._marked
+        self.end, self.database, parts, self.size, self.sent, self.commands, databases = self._marked
+        self.databases = set(databases)
         del self.parts[parts:]
         self.in_multi = False
 
@@ -278,7 +302,10 @@ class _Transaction:
             commands=self.commands,
             database_before=self._database_before,
             database=self.database,
+            databases=frozenset(self.databases),
+            named=frozenset(self.named),
         )
+        self.databases, self.named = set(), set()
         self.start, self.parts, self._database_before = self.end, [], self.database
         self.size = self.sent = self.commands = 0
         return batch

@@ -47,7 +47,7 @@ class Zone:
         outcome = self._session.outcome
         self._reached = self._session.checkpoint.at(
             position, db=database, commands=outcome.commands, errors=outcome.errors.before(position)
-        )
+        ).written_to(outcome.databases)
 
     def extend(self, position: int) -> None:
         """Write down that what is before a position is going to be sent. Nothing may be under way on the link."""
