@@ -414,5 +414,5 @@ def test_an_import_that_resumes_behind_a_script_knows_it(
     write(aof, *first, *calls)
     outcome = imported(aof, nodes[0])
     assert outcome.resumed_from and outcome.errors.count == 0 and outcome.commands == 402
-    counters = {key: int(node.client().get(key)) for node in nodes for key in node.client().scan_iter("k:*")}
+    counters = {key: int(node.client().get(key) or 0) for node in nodes for key in node.client().scan_iter("k:*")}
     assert counters == {b"k:%d" % number: 10 + (number == 0) for number in range(40)}
