@@ -59,10 +59,15 @@ class Gate:
         count: t.Callable[[str, int], None] = lambda _name, _position: None,
     ) -> None:
         self._names = frozenset(name for name in names if name.upper() not in _EXAMINED)
+        self._known = {name.upper() for name in self._names}
         self._required: set[bytes] = set()
         self._require = require_database
         self._count = count
         self.scripts = Scripts()
+
+    def may_hold(self, name: bytes) -> bool:
+        """Whether the precheck has found a name (in capitals), in a command or in a value that looks like one."""
+        return name in self._known
 
     def passed(self, part: Part, frames: t.Iterable[Frame]) -> t.Iterator[Frame]:
         """The frames of a part without what is no data of its own. Raises :class:`NotData`."""

@@ -74,11 +74,13 @@ def import_aof(
         to_be_emptied = _choose_start(session, before, known)
         check_data(session)
         check_preambles(session)
-        survey(session)
-        if to_be_emptied:  # not before all has been checked that can be
+        if to_be_emptied:
+            survey(session)  # all that can be is checked before anything is deleted
             outcome.changed = True
             topology.empty()
         prepare(session, _oldest(before))
+        if not to_be_emptied:
+            survey(session)
         session.round_trip = topology.round_trip()
         topology.close()
         session.gate.scripts.load = topology.load_scripts
@@ -108,8 +110,8 @@ def check_import(aof: OpenAof, endpoint: Endpoint, options: Options) -> Outcome:
         to_be_emptied = _choose_start(session, facts)
         check_data(session)
         check_preambles(session)
-        survey(session)
         prepare(session, _oldest(facts), dry_run=True)
+        survey(session)
         outcome.changed = to_be_emptied
     outcome.position = session.checkpoint.position
     outcome.changed = outcome.changed or outcome.position < aof.size

@@ -70,7 +70,9 @@ def prepare(session: Session, redis_version: str | None, *, dry_run: bool = Fals
     """
     left = _parts_left(session)
     preambles = _preambles_left(session)
-    restores = [part for part in left if part.preamble is None and mentions_restore(part)]
+    restores = []
+    if session.gate.may_hold(b"RESTORE"):
+        restores = [part for part in left if part.preamble is None and mentions_restore(part)]
     if not preambles and not restores:
         return
     level = level_of(redis_version)
