@@ -142,7 +142,8 @@ def test_inspect_lists_every_command_that_is_no_data(tmp_path: Path, run_module:
         tmp_path / "a.aof", "SET a 1", *NOT_DATA, "SCRIPT LOAD x", "SCRIPT FLUSH", "XGROUP CREATE s g $ MKSTREAM"
     )
     found = run_module("aof_inspect", {"path": str(aof)})
-    assert {one["command"] for one in found["not_data"]} == set(NOT_DATA.values()) - {"SELECT"}
+    known = {name for name in NOT_DATA.values() if name != "SELECT" and not name.startswith("XXX")}
+    assert {one["command"] for one in found["not_data"]} == known
     assert SECRET not in json.dumps(found)
 
 
