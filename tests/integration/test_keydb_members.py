@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command, encode
-from ansible_collections.redisops.tair.tests.support import snapshot
-from ansible_collections.redisops.tair.tests.support.answering_proxy import AnsweringProxy
+from ansible_collections.redisops.tair.tests.support.answering_proxy import Disguise
 from ansible_collections.redisops.tair.tests.support.migration import Migration, message
 from ansible_collections.redisops.tair.tests.support.servers import Server
 
@@ -124,12 +123,13 @@ def test_hash_alone_needs_no_choice_where_its_fields_can_expire(
 # ------------------------------------------------------------------------------------------------------- on a source
 
 
-class KeyDb(AnsweringProxy):
+class KeyDb(Disguise):
     """A Redis server that replies as KeyDB where ``members`` expire. It counts their keys among those that expire."""
 
     def __init__(self, server: Server, members: Members) -> None:
-        super().__init__(server.port, self._reply)
-        self._server = server
+        keys = {key for key, _member in members}
+        version = {b"redis_version:6.2.14": b"redis_version:6.3.4\r\nmvcc_depth:0"}
+        super().__init__(server, {**version, b",expires=0,": b",expires=%d," % len(keys)})
         self._members = members
         self.asked = 0
 
@@ -137,24 +137,12 @@ class KeyDb(AnsweringProxy):
         super().__enter__()
         return self
 
-    def _reply(self, _pending: int, command: Command) -> bytes | None:
-        name = command[0].upper()
-        if name == b"INFO":
-            return self._info(*command[1:])
-        if name == b"PTTL" and len(command) == 3:
-            self.asked += 1
-            when = self._members.get((command[1], command[2]))
-            return b":%d\r\n" % (-1 if when is None else max(when - time.time() * 1000, 0))
-        return None
-
-    def _info(self, *sections: bytes) -> bytes:
-        connection = snapshot.Conn(self._server.host, self._server.port, self._server.password or None)
-        text = t.cast(bytes, connection.call("INFO", *sections))
-        connection.close()
-        keys = {key for key, _member in self._members}
-        text = text.replace(b"redis_version:6.2.14", b"redis_version:6.3.4\r\nmvcc_depth:0")
-        text = text.replace(b",expires=0,", b",expires=%d," % len(keys))
-        return b"$%d\r\n%b\r\n" % (len(text), text)
+    def reply(self, pending: int, command: Command) -> bytes | None:
+        if command[0].upper() != b"PTTL" or len(command) != 3:
+            return super().reply(pending, command)
+        self.asked += 1
+        when = self._members.get((command[1], command[2]))
+        return b":%d\r\n" % (-1 if when is None else max(when - time.time() * 1000, 0))
 
 
 @pytest.fixture

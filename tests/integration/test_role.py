@@ -39,6 +39,7 @@ def test_a_migration_arrives_equal_and_a_second_one_changes_nothing(
     It masks them wherever they stand in what a module returns, here in paths and versions.
     """
     fleet = {build.name: make_migration(build.name, NEWEST[build.flavor], keys=3000) for build in BUILDS}
+    fleet["old"] = make_migration("redis-5.0.6", "redis-7.0.15", keys=300)
     fleet["empty"] = make_migration(keys=0)
     source, target = start_server("redis-7.0.15", password="redis"), start_server("redis-8.2.3", password="8")
     fleet["masked"] = Migration(source, target, fleet["empty"].artifacts)

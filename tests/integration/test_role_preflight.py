@@ -17,7 +17,8 @@ from pathlib import Path
 
 import redis
 from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, local_host, run_playbook
-from ansible_collections.redisops.tair.tests.support.migration import Migration, message
+from ansible_collections.redisops.tair.tests.support.answering_proxy import Disguise
+from ansible_collections.redisops.tair.tests.support.migration import Migration, message, migrate_fleet
 from ansible_collections.redisops.tair.tests.support.processes import free_port
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.wheels import UnavailableError
@@ -261,3 +262,37 @@ def test_what_an_older_target_lacks_is_left_out_by_name_and_the_rest_is_equal(ma
     assert target.hgetall("expiring") == {b"f": b"v"}
     assert [group["name"] for group in target.xinfo_groups("stream")] == [b"group"]
     assert migration.report["compare"]["summary"].startswith("EQUAL in everything")
+
+
+def test_source_of_an_untested_version_is_a_warning_and_a_target_with_a_library_is_not_empty(
+    make_migration: MakeMigration,
+) -> None:
+    fleet = {
+        "older": make_migration("redis-6.2.14", keys=0),
+        "newer": make_migration("redis-8.2.3", "redis-8.2.3", keys=0),
+        "oldest": make_migration("redis-6.2.14", keys=0),
+    }
+    fleet["newest"] = make_migration("redis-8.2.3", "redis-8.2.3", keys=0)
+    versions = {"older": b"2.6.17", "oldest": b"2.8.24", "newer": b"8.12.0", "newest": b"8.10.9"}
+    library = "#!lua name=lib\nredis.register_function('f', function() return 1 end)"
+    fleet["library"] = make_migration("redis-7.0.15", "redis-7.0.15", keys=0)
+    fleet["library"].target.client().function_load(library)
+    versions["library"] = b"7.0.15"
+    with contextlib.ExitStack() as stack:
+        for name, migration in fleet.items():
+            migration.source.client().set("key", "value")
+            told = migration.source.build.version.encode()
+            proxy = stack.enter_context(
+                Disguise(migration.source, {b"redis_version:" + told: b"redis_version:" + versions[name]})
+            )
+            migration.variables["aof_migrate_source_port"] = proxy.port
+        plan = migrate_fleet(fleet, check=True)
+
+    refused = message(plan)
+    assert "The target is not empty, it holds 0 keys and 1 libraries of functions." in " ".join(refused.split())
+    assert {failure["host"] for failure in plan.failures()} == {"library"}
+    del fleet["library"]
+    told_of = {name: str(plan.result("Tell what may become a problem", name)["msg"]) for name in fleet}
+    untested = {name for name, text in told_of.items() if "This collection was tested with the AOFs" in text}
+    assert untested == {"older", "newer"}
+    assert "redis 2.6.17" in told_of["older"] and "redis 2.8 to 8.10" in told_of["newer"]

@@ -13,7 +13,9 @@ from collections import deque
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.grammar import parse_command
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
+from ansible_collections.redisops.tair.tests.support import snapshot
 from ansible_collections.redisops.tair.tests.support.proxy import Proxy
+from ansible_collections.redisops.tair.tests.support.servers import Server
 
 _REFUSAL = b"-ERR request refused, too many pending request\r\n"
 
@@ -64,6 +66,24 @@ class AnsweringProxy(Proxy):
             )
         writer.transport.abort()
         server_writer.transport.abort()
+
+
+class Disguise(AnsweringProxy):
+    """A server whose INFO has other bytes, each of ``instead`` for those that it has."""
+
+    def __init__(self, server: Server, instead: t.Mapping[bytes, bytes]) -> None:
+        super().__init__(server.port, self.reply)
+        self._server = server
+        self._instead = instead
+
+    def reply(self, _pending: int, command: Command) -> bytes | None:
+        if command[0].upper() != b"INFO":
+            return None
+        with snapshot.Conn(self._server.host, self._server.port, self._server.password or None) as connection:
+            text: bytes = connection.call("INFO", *command[1:])
+        for told, instead in self._instead.items():
+            text = text.replace(told, instead)
+        return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
 class RefusingProxy(AnsweringProxy):
