@@ -18,7 +18,7 @@ from ansible.utils.display import Display
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import catch_up_spec
 from ansible_collections.redisops.tair.plugins.module_utils._catch_up import bring_up_to_date
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
-from ansible_collections.redisops.tair.plugins.module_utils._text import shown
+from ansible_collections.redisops.tair.plugins.module_utils._text import clean_values, shown
 from ansible_collections.redisops.tair.plugins.plugin_utils._destination import Destination
 from ansible_collections.redisops.tair.plugins.plugin_utils._fetch import Fetch
 from ansible_collections.redisops.tair.plugins.plugin_utils._module_action import ModuleAction
@@ -50,7 +50,7 @@ class ActionModule(ModuleAction):
                     params["source"], as_there = stack.enter_context(tunnelled(connection, params["source"], name))
                 result.update(self._on_this_side(params, name, stack))
             except TairError as exc:
-                result.update(failed=True, msg=as_there(str(exc)), **exc.facts)
+                result.update(failed=True, msg=as_there(str(exc)), **clean_values(exc.facts))
         return result
 
     def _on_this_side(self, params: dict[str, t.Any], name: str, stack: contextlib.ExitStack) -> dict[str, t.Any]:
@@ -69,4 +69,7 @@ class ActionModule(ModuleAction):
         stack.callback(host.close)
         fetch = Fetch(host, params["path"], open_destination, retries=_RETRIES, check_mode=False, tell=tell)
         stack.callback(fetch.close)
-        return bring_up_to_date(params, lambda: Path(fetch.bring().dest), warn=warn, tell=tell)
+        caught_up: dict[str, t.Any] = clean_values(
+            bring_up_to_date(params, lambda: Path(fetch.bring().dest), warn=warn, tell=tell)
+        )
+        return caught_up

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
+from ansible_collections.redisops.tair.plugins.module_utils._text import clean_values
 from ansible_collections.redisops.tair.plugins.plugin_utils._control_node import on_control_node
 from ansible_collections.redisops.tair.plugins.plugin_utils._module_action import ModuleAction
 from ansible_collections.redisops.tair.plugins.plugin_utils._task_host import connector, is_ssh
@@ -38,7 +39,7 @@ class ActionModule(ModuleAction):
             else:
                 result.update(self._through_tunnel(source, variables))
         except TairError as exc:
-            result.update(failed=True, msg=str(exc), **exc.facts)
+            result.update(failed=True, msg=str(exc), **clean_values(exc.facts))
         return result
 
     def _through_tunnel(self, source: Mapping[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -41,6 +41,7 @@ _OF_ASYNC: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("ansible_job_id", "results_file"), (str,)),
     **dict.fromkeys(("started", "finished"), (bool, int)),
 }
+_OF_DEPRECATION = frozenset(("msg", "version", "date", "collection_name"))
 _OF_DIFF = frozenset(("before", "after", "before_header", "after_header"))
 #: Returned for those who use them, and not documented.
 _FORMER_NAMES = {"aof_inspect": {"keys": {"type": "int"}}}
@@ -92,8 +93,11 @@ def checked(result: Result, module: str, host: str, *, asynchronous: bool = Fals
             kept["diff"] = {
                 name: text for name, text in kept["diff"].items() if name in _OF_DIFF and isinstance(text, str)
             }
-        if "warnings" in kept:
-            kept["warnings"] = [_on_one_line(warning) for warning in kept["warnings"]]
+        for name in ("warnings", "deprecations"):
+            if kept.get(name):
+                kept[name] = [_on_one_line(message) for message in kept[name] if _is_message(message)]
+        if not _is_message(kept.get("exception", "")):
+            del kept["exception"]
     except _WrongTypeError as exc:
         return refusal(host, f"{module}: {exc}")
     except RecursionError:
@@ -184,6 +188,15 @@ def _clean(value: t.Any) -> t.Any:
             value, **{field.name: _clean(getattr(value, field.name)) for field in dataclasses.fields(value)}
         )
     return value
+
+
+def _is_message(value: t.Any) -> bool:
+    """Return whether Ansible can show a value as a warning, a deprecation or an exception."""
+    if isinstance(value, dict):
+        return (
+            "msg" in value and value.keys() <= _OF_DEPRECATION and all(isinstance(each, str) for each in value.values())
+        )
+    return isinstance(value, str) or dataclasses.is_dataclass(value)
 
 
 def _on_one_line(value: t.Any) -> t.Any:

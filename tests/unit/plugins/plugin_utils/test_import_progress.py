@@ -99,3 +99,34 @@ def test_a_short_import_makes_no_connection(told: list[str], monkeypatch: pytest
     with ImportProgress("redis1", lambda: pytest.fail("connected"), pytest.fail, told.append):
         pass
     assert time.monotonic() - begun < 5 and told == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"position": 1e999, "size": 1, "commands": 1, "errors": 1}',
+        b'{"position": NaN, "size": 1, "commands": 1, "errors": 1}',
+        b'{"position": ' + b"9" * 5000 + b', "size": 1, "commands": 1, "errors": 1}',
+        b'{"position": ' + b"9" * 1000 + b', "size": 1, "commands": 1, "errors": 1}',
+        b'{"position": -1, "size": -1, "commands": -1, "errors": -1}',
+        b'{"position": [], "size": {}, "commands": null, "errors": "x"}',
+        b"{" * 60_000,
+        b"x" * 100_000,
+        b"\xff\x1b{",
+    ],
+    ids=lambda content: repr(content[:24]),
+)
+def test_garbage_in_the_file_of_a_host_prints_nothing_and_fails_nothing(
+    content: bytes, tmp_path: Path, told: list[str]
+) -> None:
+    path = tmp_path / "progress.json"
+    path.write_bytes(content)
+    with ImportProgress("redis1", lambda: local_file(str(path)), pytest.fail, told.append):
+        time.sleep(0.4)
+    assert all(line.startswith("redis1: no progress lines: ") and line.isprintable() for line in told)
+
+
+def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "progress.json").symlink_to("/etc/passwd")
+    with local_file(str(tmp_path / "progress.json")) as read, pytest.raises(OSError, match="symbolic link"):
+        read()
