@@ -41,9 +41,13 @@ _REKEY = 1 << 36
 
 
 class Pipe:
-    """Takes the place of a channel's ``in_buffer``: chunks are kept as they come, and joined when they are read."""
+    """Takes the place of a channel's ``in_buffer``: chunks are kept as they come, and joined when they are read.
 
-    def __init__(self) -> None:
+    ``most``: bytes that may be kept. paramiko does not enforce the window that it has granted.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._changed = threading.Condition()
         self._chunks: deque[bytes | memoryview] = deque()
         self._length = 0
@@ -60,6 +64,8 @@ class Pipe:
             self._chunks += chunks
             self._length += sum(map(len, chunks))
             self._changed.notify()
+            if self._length > self._most:
+                raise SSHException(f"The host sent more than the {self._most} bytes that it may send ahead")
 
     def read(self, nbytes: int, timeout: float | None = None) -> bytes:
         """What is there, ``nbytes`` at most; nothing at the end. Raises ``PipeTimeout``."""
@@ -111,7 +117,7 @@ class BulkPacketizer(Packetizer):
 
     def take_over(self, channel: Channel) -> None:
         """Let the data of a channel, of which none have come yet, go to its reader in bulk."""
-        pipe = Pipe()
+        pipe = Pipe(channel.in_window_size + _LARGEST_PACKET)
         channel.in_buffer = pipe  # type: ignore[assignment]
         self._pipes[channel.get_id()] = pipe
 

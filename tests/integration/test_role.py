@@ -54,6 +54,7 @@ def test_a_migration_arrives_equal_and_a_second_one_changes_nothing(
         assert migration.differences() == [], name
         assert migration.settings() == {**settings[name], "appendonly": "no"}, name
         assert not migration.journal.exists() and not migration.copy.exists()
+        assert not list(migration.artifacts.rglob("*.aof_fetch"))
         assert second.stats[name]["changed"] == 0, name
         assert "already holds the data" in second.result("Tell how it went", name)["msg"]
     assert not fleet["empty"].source.aof_path().exists()

@@ -20,6 +20,7 @@ from ansible_collections.redisops.tair.plugins.plugin_utils._ssh import SshConne
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_settings import SshSettings, resolve
 from ansible_collections.redisops.tair.tests.support.sshd import Sshd
 from paramiko.buffered_pipe import PipeTimeout
+from paramiko.ssh_exception import SSHException
 
 StartSshd = t.Callable[..., Sshd]
 SIZE = 20_000_000
@@ -98,7 +99,7 @@ def test_several_commands_may_print_at_once(start_sshd: StartSshd, content: Path
 
 
 def test_a_pipe_gives_what_is_there_in_pieces_of_any_size() -> None:
-    pipe = Pipe()
+    pipe = Pipe(1 << 20)
     pipe.feed_all([b"abcdef", memoryview(b"ghi")])
     pipe.feed(b"j")
     assert len(pipe) == 10 and pipe.read_ready()
@@ -108,3 +109,11 @@ def test_a_pipe_gives_what_is_there_in_pieces_of_any_size() -> None:
     pipe.feed(b"rest")
     pipe.close()
     assert pipe.empty() == b"rest" and pipe.read(1, 0.01) == b"" and not pipe.read_ready()
+
+
+def test_a_host_that_ignores_the_window_is_not_kept_in_memory() -> None:
+    pipe = Pipe(1000)
+    pipe.feed(bytes(1000))
+    with pytest.raises(SSHException, match="more than the 1000 bytes"):
+        pipe.feed(b"x")
+    assert len(pipe.read(1000)) == 1000
