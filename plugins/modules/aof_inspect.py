@@ -248,6 +248,7 @@ open_transaction:
 damage:
   description:
     - Where the bytes are no AOF any more. Everything before is counted and nothing after it. V(null) where there is none.
+    - The payload of a C(RESTORE) among the commands is checked as well, and is reported with its C(key).
     - An RDB without a checksum (C(rdbchecksum no)) may hold values that crash a server which reads them. Each value is checked
       (see O(check_values)). The first damaged one is returned here with its C(key), and everything in the file is counted.
   returned: success
@@ -328,10 +329,11 @@ incompatible:
     kind:
       description:
         - V(command), the target does not know the command; V(syntax), it knows the command without this option;
-          V(database), it has no database of this number; V(permission), the account may not run it.
+          V(database), it has no database of this number; V(permission), the account may not run it;
+          V(value), its C(RESTORE) does not take what one among the commands holds.
       type: str
     what:
-      description: The command, the option or the database.
+      description: The command, the option, the database or the kind of value.
       type: str
     reason:
       description: Why.
@@ -367,7 +369,7 @@ unchecked:
   description:
     - What the target did not tell, in words. C(COMMAND) or C(ACL) may be forbidden. What an account with few permissions may run is told by
       Redis 7.0 and newer.
-    - V(null) where no target was given.
+    - V(null) where no target was given. If the AOF holds C(RESTORE) commands, they are named here without a target, too.
   returned: success
   type: list
   elements: str
@@ -387,6 +389,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.types import TY
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, server_spec
 from ansible_collections.redisops.tair.plugins.module_utils._compat import Refusal, judge
 from ansible_collections.redisops.tair.plugins.module_utils._import.compat import remedies
+from ansible_collections.redisops.tair.plugins.module_utils._import.payloads import RefusedRestores, foretell
 from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._target import describe_target
@@ -416,6 +419,19 @@ def refusal_of(refusal: Refusal) -> Result:
         "rewritten": rewritten,
         "drop": drop,
         "places": places,
+    }
+
+
+def refused_restores_of(refused: RefusedRestores) -> Result:
+    found = refused.found
+    return {
+        "kind": "value",
+        "what": f"RESTORE of {found.kind}",
+        "reason": refused.reason,
+        "count": found.places.count,
+        "rewritten": refused.rewritten,
+        "drop": refused.drop,
+        "places": [place_of(place) for place in found.places.first],
     }
 
 
@@ -509,9 +525,17 @@ def inspect_(module: AnsibleModule) -> Result:
         files = [str(path) for path in aof.files]
         size = aof.size
     verdict = None
+    restores = inspection.restores
+    foretold: list[RefusedRestores] = []
     if params["login_host"] or params["login_unix_socket"]:
         endpoint = Endpoint.from_params({**params, "login_host": params["login_host"] or "localhost"})
-        verdict = judge(inspection.tally, endpoint, describe_target(endpoint))
+        target = describe_target(endpoint)
+        verdict = judge(inspection.tally, endpoint, target)
+        foretold = foretell(restores, endpoint, target)
+    unchecked = list(verdict.unchecked) if verdict else []
+    if verdict is None and restores.count:
+        kinds = ", ".join(sorted(found.kind for found in restores.kinds.values()))
+        unchecked.append(f"whether a target takes the payloads of {restores.count} RESTORE commands ({kinds})")
     not_data = not_data_of(inspection.tally, verdict.not_data if verdict else ())
     return {
         "changed": False,
@@ -521,8 +545,8 @@ def inspect_(module: AnsibleModule) -> Result:
         "size": size,
         "has_preamble": inspection.rdb is not None,
         **findings(inspection, params["prefixes"]),
-        "incompatible": verdict and [refusal_of(refusal) for refusal in verdict.refusals],
-        "unchecked": verdict and list(verdict.unchecked),
+        "incompatible": verdict and [*map(refusal_of, verdict.refusals), *map(refused_restores_of, foretold)],
+        "unchecked": unchecked if verdict or unchecked else None,
     }
 
 

@@ -217,6 +217,38 @@ def test_damaged_payload_is_refused_before_the_first_byte(
     assert not result["failed"] and sorted(client.keys()) == [b"a", b"b"]
 
 
+def test_target_is_not_emptied_for_an_aof_that_is_refused(
+    start_server: StartServer, tmp_path: Path, run_module: RunModule
+) -> None:
+    target = start_server("redis-7.0.15")
+    target.client().set("kept", 1)
+    damaged = tmp_path / "appendonly.aof"
+    damaged.write_bytes(packed([("RESTORE-ASKING", "bad", 0, b"\x01" * 20)]))
+
+    for path in (CASE, damaged):
+        result = run_module("aof_import", {**target.login(), "path": str(path), "if_not_empty": "flush"})
+        assert result["failed"] and target.client().keys() == [b"kept"], result["msg"]
+
+
+def test_payload_that_can_not_be_checked_is_refused(
+    start_server: StartServer, tmp_path: Path, run_module: RunModule
+) -> None:
+    """Of a version or type that no server known to the collection writes. Version 0 is read as any other old one."""
+    server = start_server("redis-7.0.15")
+    path = tmp_path / "appendonly.aof"
+    listpack = b"\x10\x0d" + b"\x0d\x00\x00\x00\x02\x00\x81f\x02\x85v\x02\xff"
+    for content, expected in (
+        (b"\x00\x01v" + b"\x14\x00", "type 0 of an RDB of version 20"),
+        (b"\x63\x01v" + b"\x0a\x00", "type 99"),
+        (listpack + b"\x00\x00", "listpack"),
+    ):
+        path.write_bytes(packed([("RESTORE", "x", 0, content + crc64(content).to_bytes(8, "little"))]))
+        result = run_module("aof_import", {**server.login(), "path": str(path), "on_error": "continue"})
+
+        assert result["failed"] and "'x' of database 0 at byte 0" in result["msg"] and expected in result["msg"]
+        assert server.client().dbsize() == 0
+
+
 def test_module_value_is_reported_before_the_first_byte(
     start_server: StartServer, tmp_path: Path, run_module: RunModule
 ) -> None:
@@ -251,3 +283,35 @@ def test_import_resumes_after_a_restore_that_was_rebuilt(
 
     assert not result["failed"] and result["commands"] == 1
     assert target.client().lrange("l", 0, -1) == [b"a", b"b", b"c", b"d"]
+
+
+def test_inspection_reports_what_a_target_does_not_take(start_server: StartServer, run_module: RunModule) -> None:
+    old, new = start_server("redis-7.0.15"), start_server("redis-8.2.3")
+
+    alone = run_module("aof_inspect", {"path": str(CASE)})
+    refused = run_module("aof_inspect", {"path": str(CASE), **old.login()})
+    taken = run_module("aof_inspect", {"path": str(CASE), **new.login()})
+
+    assert alone["damage"] is None and alone["incompatible"] is None
+    assert alone["unchecked"] == [
+        "whether a target takes the payloads of 1 RESTORE commands (a hash of an RDB of version 12)"
+    ]
+    (one,) = refused["incompatible"]
+    assert (one["kind"], one["what"], one["rewritten"]) == ("value", "RESTORE of a hash of an RDB of version 12", False)
+    assert one["drop"] == "hash_field_ttl" and "up to version 10" in one["reason"] and one["count"] == 1
+    assert [(place["offset"], place["key"]) for place in one["places"]] == [(168, "h")]
+    assert taken["incompatible"] == []
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
+def test_inspection_reports_a_damaged_payload_and_reads_on(large: bool, tmp_path: Path, run_module: RunModule) -> None:
+    path = tmp_path / "appendonly.aof"
+    damaged = b"\x01" * (400_000 if large else 20)
+    path.write_bytes(packed([("SET", "a", 1), ("SELECT", 4), ("RESTORE", "bad", 0, damaged), ("SET", "b", 2)]))
+
+    result = run_module("aof_inspect", {"path": str(path)})
+
+    damage = result["damage"]
+    assert (damage["offset"], damage["key"], damage["database"], damage["count"]) == (50, "bad", 4, 1)
+    assert "checksum" in damage["expected"] and "in a RESTORE" in damage["expected"]
+    assert result["commands"] == {"SET": 2, "SELECT": 1, "RESTORE": 1}

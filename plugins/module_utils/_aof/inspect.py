@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.forms import MOST_ARGUMENTS
@@ -29,6 +29,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb import Rdb
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry, Function, ModuleAux
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import UNBUILDABLE, kind_of
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_values import what_no_command_builds
+from ansible_collections.redisops.tair.plugins.module_utils._aof.restores_found import DamagedPayload, RestoresFound
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rewritten import WhileRewritten
 from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import Tally
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
@@ -107,6 +108,19 @@ class Inspection:
     read_bytes: int = 0
     truncated_bytes: int = 0
     damage: Damage | None = None
+    restores: RestoresFound = field(default_factory=RestoresFound)
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether there is damage after which nothing can be read: other than that of a value."""
+        return self.damage is not None and self.damage.key is None
+
+    def damaged_payloads(self, path: Path, damaged: t.Iterable[DamagedPayload]) -> None:
+        """Keep the first damaged payload, and count the others."""
+        for one in damaged:
+            if self.damage is None:
+                self.damage = Damage(path, one.offset, one.expected, one.key, one.database, 0)
+            self.damage = replace(self.damage, count=self.damage.count + 1)
 
 
 def inspect(aof: OpenAof, *, check_values: bool = False) -> Inspection:
@@ -124,7 +138,7 @@ def inspect(aof: OpenAof, *, check_values: bool = False) -> Inspection:
             tally.begin(str(path))
         # Where the given base size is not a command's end, the command belongs to what comes after it.
         reached = _take(inspection, part, reached, check_values)
-        if inspection.damage is not None and inspection.damage.key is None:
+        if inspection.ends_early:
             break
         if following is not None and following.path == path:
             continue
@@ -146,7 +160,7 @@ def _take(inspection: Inspection, part: Part, start: int, check_values: bool) ->
     if part.behind_preamble:
         tally.begin(str(part.path))
     where = str(part.path)
-    rewritten = part.rewritten
+    rewritten, restores = part.rewritten, inspection.restores
     while True:
         framing = Frames(part.fd, start, part.end, where=where, block_bytes=_BLOCK_BYTES)
         # As the import does: neither a given size nor a file's name is proof.
@@ -156,8 +170,10 @@ def _take(inspection: Inspection, part: Part, start: int, check_values: bool) ->
         try:
             for frame in frames:
                 if isinstance(frame, Block):
+                    inspection.damaged_payloads(part.path, restores.of_block(where, frame, tally.database))
                     tally.block(frame, rewritten=rewritten)
                 elif isinstance(frame, LargeCommand):
+                    inspection.damaged_payloads(part.path, restores.large(where, part.fd, frame, tally.database))
                     tally.large(frame, _outline(part.fd, frame), rewritten=rewritten)
                 elif isinstance(frame, Annotation):
                     inspection.annotations.add(frame)
@@ -172,7 +188,7 @@ def _take(inspection: Inspection, part: Part, start: int, check_values: bool) ->
         inspection.read_bytes += reached - start
         if rewritten:
             inspection.rewritten_bytes += reached - start
-        if inspection.damage is not None or guarded is None or not guarded.stopped:
+        if inspection.ends_early or guarded is None or not guarded.stopped:
             return reached
         start, rewritten = reached, False
 

@@ -51,7 +51,7 @@ class Payload:
     def is_known(self) -> bool:
         """Whether the value can be read: its version and type are known."""
         newest = rdb_types.NEWEST
-        known = 1 <= self.version <= newest[b"REDIS"] or rdb_types.VALKEY <= self.version <= newest[b"VALKEY"]
+        known = self.version <= newest[b"REDIS"] or rdb_types.VALKEY <= self.version <= newest[b"VALKEY"]
         return known and self.type in rdb_types.types_of(self.version) and self.type != rdb_types.MODULE_PRE_GA
 
     @property
@@ -136,7 +136,9 @@ class Restoring:
         version, accepted = payload.version, self._accepted
         if not accepted or version > accepted:
             return False
-        if not payload.is_known or payload.type == rdb_types.MODULE_2:
+        if not payload.is_known:
+            return False  # what can't be checked could crash it
+        if payload.type == rdb_types.MODULE_2:
             return True
         if version >= _PARTED and (version >= rdb_types.VALKEY) != (accepted >= rdb_types.VALKEY):
             return False

@@ -113,6 +113,12 @@ def server_rdb_version(flavor: str, version: tuple[int, int]) -> int:
     return max((rdb for since, rdb in first if since <= version), default=first[0][1])
 
 
+def level_of(redis_version: str | None) -> tuple[int, int]:
+    """``7.0.15`` as the level of commands that a target knows; of one that does not tell it the oldest one that counts."""
+    numbers = [int(number) for number in (redis_version or "").split(".")[:2] if number.isdigit()]
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else (5, 0)
+
+
 def footer_version(rdb_type: int, version: int, accepted: int) -> int | None:
     """The version for the payload of a value, from an RDB of ``version``, that a server takes which takes ``accepted``.
 

@@ -73,7 +73,7 @@ def import_aof(
         _adapt(session, before)
         to_be_emptied = _choose_start(session, before, known)
         check_data(session)
-        check_preambles(session)
+        check_preambles(session, _oldest(before))
         if to_be_emptied:
             survey(session)  # all that can be is checked before anything is deleted
             outcome.changed = True
@@ -109,7 +109,7 @@ def check_import(aof: OpenAof, endpoint: Endpoint, options: Options) -> Outcome:
         _adapt(session, facts)
         to_be_emptied = _choose_start(session, facts)
         check_data(session)
-        check_preambles(session)
+        check_preambles(session, _oldest(facts))
         prepare(session, _oldest(facts), dry_run=True)
         survey(session)
         outcome.changed = to_be_emptied

@@ -26,7 +26,18 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_payloads im
     payload_in,
     payload_of,
 )
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import MODULE_2
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_types import (
+    ARRAY,
+    HASH_2,
+    HASH_EXPIRING_RC,
+    HASH_LISTPACK_EXPIRING,
+    MODULE_2,
+    UNBUILDABLE,
+    VALKEY,
+    level_of,
+    server_rdb_version,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._aof.restores_found import RestoresFound, RestoresOfKind
 from ansible_collections.redisops.tair.plugins.module_utils._aof.until import Until
 from ansible_collections.redisops.tair.plugins.module_utils._compat import lacks
 from ansible_collections.redisops.tair.plugins.module_utils._errors import (
@@ -38,7 +49,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.batch import
 from ansible_collections.redisops.tair.plugins.module_utils._import.compat import Row
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session
 from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
+from ansible_collections.redisops.tair.plugins.module_utils._target import Target
 
 _READ_BYTES = 1 << 20
 #: How the name of a RESTORE stands in an AOF, in lower case. In a value it may stand too: then the commands are read in vain.
@@ -47,6 +60,12 @@ _NAME = b"\nrestore"
 _LATER = {
     b"HPEXPIREAT": (Form("HPEXPIREAT", "", "7.4.0"), "hash_field_ttl"),
     b"ARMSET": (Form("ARMSET", "", "8.8.0"), ""),
+}
+#: Which of them a type may need. By whether it is one of Valkey's, and its number.
+_NEEDED = {
+    (True, HASH_2): b"HPEXPIREAT",
+    **{(False, rdb_type): b"HPEXPIREAT" for rdb_type in range(HASH_EXPIRING_RC, HASH_LISTPACK_EXPIRING + 1)},
+    (False, ARRAY): b"ARMSET",
 }
 _SHOWN = 5
 
@@ -117,6 +136,7 @@ def check_restores(
     """
     damaged: list[tuple[_Restore, str]] = []
     impossible: list[tuple[_Restore, str]] = []
+    unreadable: list[tuple[_Restore, str]] = []
     lacking: dict[bytes, list[_Restore]] = {}
     for found in (found for part in parts for found in _restores(session, part)):
         payload = found.payload
@@ -124,8 +144,7 @@ def check_restores(
         if payload is None or fault is not None:
             damaged.append((found, fault or ""))
         elif not payload.is_known:
-            if not restoring.takes(payload):
-                impossible.append((found, payload.kind))
+            unreadable.append((found, f"{payload.kind}, which this collection can't check"))
         elif payload.type == MODULE_2:
             if not _is_taken(found.held(), restoring, taken):
                 impossible.append((found, payload.kind))
@@ -138,6 +157,8 @@ def check_restores(
                 impossible.append((found, payload.kind))
     if damaged:
         raise _damaged(session, damaged)
+    if unreadable:
+        raise _impossible(session, unreadable)
     if session.options.stop_at_error:
         impossible += _of_later_commands(session, lacking, version)
         if impossible:
@@ -149,6 +170,42 @@ def _is_taken(command: Command, restoring: Restoring, taken: t.Callable[[Command
         return taken((restoring.commands(command) or [command])[0])
     except UnsupportedTypeError:
         return False
+
+
+@dataclass(frozen=True)
+class RefusedRestores:
+    """RESTOREs of one kind of value that a target does not take as they are."""
+
+    found: RestoresOfKind
+    reason: str
+    rewritten: bool
+    """Whether an import sends other commands for them."""
+    drop: str | None
+    """The name under which an import leaves out what the target lacks; None where there is none."""
+
+
+def foretell(restores: RestoresFound, endpoint: Endpoint, target: Target) -> list[RefusedRestores]:
+    """Return what a target would refuse, by its version. Raises :class:`ConnectError`."""
+    level = level_of(target.redis_version)
+    flavor, of_flavor = ("valkey", level_of(target.version)) if target.flavor == "valkey" else ("redis", level)
+    accepted = server_rdb_version(flavor, of_flavor)
+    restoring = Restoring(accepted, level)
+    refused = []
+    for found in restores.kinds.values():
+        payload = found.longest
+        if restoring.takes(payload):
+            continue
+        reason = f"its RESTORE takes RDBs up to version {accepted}"
+        builds = payload.is_known and payload.type not in UNBUILDABLE
+        needed = _LATER.get(_NEEDED.get((payload.version >= VALKEY, payload.type), b""))
+        if needed is not None and builds:
+            form, droppable = needed
+            if form in lacks(endpoint, [form], target.redis_version):
+                reason += f", and it lacks {form.command}, which builds the value"
+                refused.append(RefusedRestores(found, reason, False, droppable or None))
+                continue
+        refused.append(RefusedRestores(found, reason, builds, None))
+    return refused
 
 
 def _restores(session: Session, part: Part) -> t.Iterator[_Restore]:

@@ -17,7 +17,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof import rdb_type
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._aof.preamble import ExpiringMembers, Preamble, Sample
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_frames import RdbTarget
-from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_payloads import Restoring
+from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_payloads import RESTORES, Restoring
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_records import Entry
 from ansible_collections.redisops.tair.plugins.module_utils._aof.rdb_restore import Restorer, dumped, restore_command
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError, TargetStateError
@@ -37,14 +37,8 @@ _TOO_NEW = "DUMP payload"
 _SHOWN, _MOST_KEYS = 5, 100
 
 
-def level_of(redis_version: str | None) -> tuple[int, int]:
-    """``7.0.15`` as the level of commands that a target knows; of one that does not tell it the oldest one that counts."""
-    numbers = [int(number) for number in (redis_version or "").split(".")[:2] if number.isdigit()]
-    return (numbers[0], numbers[1]) if len(numbers) == 2 else (5, 0)
-
-
-def check_preambles(session: Session) -> None:
-    """Refuse what of an RDB can't be imported, as far as that needs no trial.
+def check_preambles(session: Session, redis_version: str | None) -> None:
+    """Refuse what of an RDB, and of a RESTORE, can't be imported, as far as that needs no trial.
 
     Raises :class:`TargetStateError`, and :class:`AofFormatError` for damaged values.
     """
@@ -53,6 +47,11 @@ def check_preambles(session: Session) -> None:
             _refuse_damaged(session, part, preamble)
         for kind, expiring in sorted(preamble.contents.expiring_members.items()):
             _refuse_unless_kept(session, part, kind, expiring)
+    restores = _restores_left(session)
+    if restores:
+        level = rdb_types.level_of(redis_version)
+        restoring = Restoring(rdb_types.server_rdb_version("redis", level), level)
+        check_restores(session, restores, restoring, redis_version, lambda _command: True)
 
 
 def _parts_left(session: Session) -> list[Part]:
@@ -63,19 +62,22 @@ def _preambles_left(session: Session) -> list[tuple[Part, Preamble]]:
     return [(part, part.preamble) for part in _parts_left(session) if part.preamble is not None]
 
 
+def _restores_left(session: Session) -> list[Part]:
+    """The parts with a RESTORE among their commands, and perhaps others that only a value mentions."""
+    if not any(map(session.gate.may_hold, RESTORES)):
+        return []
+    return [part for part in _parts_left(session) if part.preamble is None and mentions_restore(part)]
+
+
 def prepare(session: Session, redis_version: str | None, *, dry_run: bool = False) -> None:
     """Find out what the target takes, and refuse what can't be brought there.
 
     ``dry_run``: by the target's version, without a trial. Raises :class:`TargetStateError`.
     """
-    left = _parts_left(session)
-    preambles = _preambles_left(session)
-    restores = []
-    if session.gate.may_hold(b"RESTORE"):
-        restores = [part for part in left if part.preamble is None and mentions_restore(part)]
+    preambles, restores = _preambles_left(session), _restores_left(session)
     if not preambles and not restores:
         return
-    level = level_of(redis_version)
+    level = rdb_types.level_of(redis_version)
     accepted = rdb_types.server_rdb_version("redis", level) if dry_run else _accepted(session)
     session.rdb = RdbTarget(accepted, level, keydb=not session.compat.lacks(b"PEXPIREMEMBERAT"))
     if restores:
