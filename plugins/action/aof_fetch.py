@@ -11,7 +11,7 @@ from pathlib import Path
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
-from ansible_collections.redisops.tair.plugins.module_utils._text import clean_values, shown
+from ansible_collections.redisops.tair.plugins.module_utils._text import clean_values, shown, without_controls
 from ansible_collections.redisops.tair.plugins.plugin_utils._destination import Destination
 from ansible_collections.redisops.tair.plugins.plugin_utils._fetch import Fetch
 from ansible_collections.redisops.tair.plugins.plugin_utils._progress import Progress, wanted
@@ -44,7 +44,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             result.update(self._fetch(options, variables))
         except TairError as exc:
-            result.update(failed=True, msg=str(exc), **clean_values(exc.facts))
+            result.update(failed=True, msg=without_controls(str(exc)), **clean_values(exc.facts))
         result["elapsed"] = round(time.monotonic() - start, 3)
         return result
 
@@ -74,4 +74,4 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             ).run()
         finally:
             host.close()
-        return vars(fetched)
+        return t.cast("dict[str, t.Any]", clean_values(vars(fetched)))

@@ -16,7 +16,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
 from ansible_collections.redisops.tair.plugins.module_utils._masking import with_unmasked
-from ansible_collections.redisops.tair.plugins.module_utils._text import clean_values
+from ansible_collections.redisops.tair.plugins.module_utils._text import clean_values, without_controls
 
 #: What may be left out by name where a target does not know it; see :mod:`_import.compat`.
 DROPPABLE = ("functions", "hash_field_ttl", "member_ttl", "stream_producers")
@@ -92,5 +92,5 @@ def run(module: AnsibleModule, body: t.Callable[[AnsibleModule], Result]) -> Non
     try:
         result = body(module)
     except TairError as exc:
-        module.fail_json(msg=str(exc), **clean_values(exc.facts))
+        module.fail_json(msg=without_controls(str(exc)), **clean_values(exc.facts))
     module.exit_json(**with_unmasked(clean_values(result), module.no_log_values))

@@ -315,13 +315,16 @@ class ConfigForbiddenError(ReplyError):
 
 
 def config_get(client: redis.Redis, endpoint: Endpoint, name: str) -> str | None:
-    """The value of one parameter, or None where this version lacks it. Raises :class:`ConfigForbiddenError`."""
+    """The value of one parameter, or None where this version lacks it; bytes that are not UTF-8 as surrogates.
+
+    Raises :class:`ConfigForbiddenError`.
+    """
     try:
         with speaking_to(endpoint, f"reading the parameter {name}"):
             reply: list[bytes] = client.execute_command(endpoint.command("CONFIG"), "GET", name)
     except TairError as exc:
         raise _config_forbidden(endpoint, exc, "read") from exc
-    texts = [part.decode("utf-8", "replace") for part in reply]
+    texts = [part.decode("utf-8", "surrogateescape") for part in reply]
     return dict(zip(texts[::2], texts[1::2])).get(name)
 
 
@@ -329,7 +332,7 @@ def config_set(client: redis.Redis, endpoint: Endpoint, name: str, value: str) -
     """Set one parameter. Raises :class:`ConfigForbiddenError`, or :class:`ReplyError` with the server's reason."""
     try:
         with speaking_to(endpoint, f"setting {name} to '{value}'"):
-            client.execute_command(endpoint.command("CONFIG"), "SET", name, value)
+            client.execute_command(endpoint.command("CONFIG"), "SET", name, value.encode("utf-8", "surrogateescape"))
     except TairError as exc:
         raise _config_forbidden(endpoint, exc, "set") from exc
 

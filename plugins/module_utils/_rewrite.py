@@ -18,7 +18,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import has_preamble
+from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import has_preamble, path_for_tasks
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError, RewriteError
 from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     ConfigForbiddenError,
@@ -87,6 +87,7 @@ class Rewriter:
         self.location: Location | None
         try:
             self.location = aof_location(client, endpoint, self.facts, files)
+            path_for_tasks(self.location.path)  # refused before anything is rewritten
         except ConfigForbiddenError:
             self.location = None
 
@@ -241,7 +242,7 @@ class Rewriter:
             base_size = None
         return Rewritten(
             elapsed=round(time.monotonic() - self.began, 3),
-            path=str(self.location.path) if self.location else None,
+            path=path_for_tasks(self.location.path) if self.location else None,
             disk=after.disk,
             size=now.size if after.disk.size is None else after.disk.size,
             base_size=base_size,

@@ -22,6 +22,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import (
     Kind,
     Layout,
     find_aof,
+    path_for_tasks,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._errors import LayoutError, TairError
 from ansible_collections.redisops.tair.plugins.module_utils._file_names import name_problem
@@ -244,7 +245,7 @@ def describe_source(client: redis.Redis, endpoint: Endpoint, facts: ServerFacts,
         "config_set_allowed": settable,
         "dir": str(location.directory) if location else None,
         "dir_free": free_bytes(location) if location else None,
-        "aof_path": str(location.path) if location else None,
+        "aof_path": path_for_tasks(location.path) if location else None,
         "readable": disk.readable,
         "files": files_as_dicts(disk),
         "size": persistence.size if disk.size is None else disk.size,

@@ -13,7 +13,7 @@ import typing as t
 
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 #: What a terminal acts upon: C0 without newline and tab, DEL, C1, line and paragraph separators, and the bidirectional controls.
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def shown(text: str, *, newlines: bool = False) -> str:
@@ -27,7 +27,10 @@ def shown(text: str, *, newlines: bool = False) -> str:
 
 
 def without_controls(text: str) -> str:
-    """Return the text with escapes for what a terminal acts upon; newlines, tabs and everything else stay."""
+    """Return the text with escapes for what a terminal acts upon and for bytes that are not UTF-8; newlines, tabs and the rest stay.
+
+    Ansible refuses a result with such bytes, after the module has done its work.
+    """
     return CONTROL.sub(lambda match: _escape(match[0]), text)
 
 

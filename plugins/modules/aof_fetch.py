@@ -115,7 +115,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 dest:
-  description: Path of the copied manifest or single file on the control node, to be given to M(redisops.tair.aof_import).
+  description:
+    - Path of the copied manifest or single file on the control node, to be given to M(redisops.tair.aof_import).
+    - If the file's name is not UTF-8, which Ansible can't pass, the directory that holds it.
   returned: success
   type: str
   sample: /var/tmp/aof/redis1/appendonly.aof.manifest

@@ -110,7 +110,9 @@ dir_free:
   type: int
   sample: 24839405568
 aof_path:
-  description: The manifest (layout V(multi)) or the single file. To be given to M(redisops.tair.aof_fetch). V(null) without CONFIG.
+  description:
+    - The manifest (layout V(multi)) or the single file. To be given to M(redisops.tair.aof_fetch). V(null) without CONFIG.
+    - If the file's name is not UTF-8, which Ansible can't pass, the directory that holds it.
   returned: success
   type: str
   sample: /var/lib/redis/appendonlydir/appendonly.aof.manifest

@@ -19,7 +19,11 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import Segment, parse_manifest
+from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import (
+    Segment,
+    parse_manifest,
+    path_for_tasks,
+)
 from ansible_collections.redisops.tair.plugins.module_utils._errors import FetchError
 from ansible_collections.redisops.tair.plugins.plugin_utils._destination import Destination, LocalCopy
 from ansible_collections.redisops.tair.plugins.plugin_utils._host import (
@@ -154,7 +158,7 @@ class Fetch:
         total = sum(file.size for file in files.values())
         directory = destination.directory
         result = FetchResult(
-            dest=str(directory / posixpath.basename(found.path)),
+            dest=path_for_tasks(directory / posixpath.basename(found.path)),
             files=[
                 {
                     "path": str(directory / segment.name),

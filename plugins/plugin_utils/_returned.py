@@ -44,7 +44,7 @@ _OF_ASYNC: dict[str, tuple[type, ...]] = {
 _OF_DEPRECATION = frozenset(("msg", "version", "date", "collection_name"))
 _OF_DIFF = frozenset(("before", "after", "before_header", "after_header"))
 #: Returned for those who use them, and not documented.
-_FORMER_NAMES = {"aof_inspect": {"keys": {"type": "int"}}}
+_FORMER_NAMES = {"aof_inspect": {"keys": {"type": "dict"}}}
 _KEPT_INTERNAL = frozenset(("_ansible_parsed", "_ansible_suppress_tmpdir_delete", "_unmasked"))
 _DISCOVERED = ("discovered_interpreter_", "ansible_discovered_interpreter_")
 _TYPES: dict[str, t.Any] = {

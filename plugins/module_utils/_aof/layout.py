@@ -233,6 +233,32 @@ def _todo_for_missing(path: Path) -> str:
     return "Check the path, and that the copy is whole"
 
 
+def path_for_tasks(path: Path) -> str:
+    """Return the path of an AOF in a form that a task can be given.
+
+    Ansible passes text in UTF-8 only, so the directory of a file stands for it if the file's name is something else. Raises
+    :class:`LayoutError` if that does not lead to the file.
+    """
+    if _is_utf8(str(path)):
+        return str(path)
+    if _is_utf8(str(path.parent)) and path.name.endswith((".aof", MANIFEST_SUFFIX)):
+        return str(path.parent)
+    raise LayoutError(
+        f"The path of the AOF, {shown(str(path))}, is not UTF-8, and Ansible can't pass it",
+        changed="Nothing was changed",
+        todo="Make a symbolic link with a plain name to its directory and give that (data_dir in aof_info), or copy the AOF to a "
+        "directory with a plain name; a single file gets a name that ends in .aof, files of a manifest keep theirs",
+    )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def manifests_among(names: t.Iterable[str]) -> list[str]:
     """Return which of the names in a directory are manifests."""
     return sorted(name for name in names if name.endswith(MANIFEST_SUFFIX) and not _is_ignored(name))
