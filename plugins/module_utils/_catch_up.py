@@ -23,17 +23,16 @@ from pathlib import Path
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, Frames, LargeCommand
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import find_aof
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
-from ansible_collections.redisops.tair.plugins.module_utils._errors import ImportFailedError, TairError
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, ImportFailedError, TairError
 from ansible_collections.redisops.tair.plugins.module_utils._fence import Method, choose_method, set_fence
 from ansible_collections.redisops.tair.plugins.module_utils._import.importer import import_aof
 from ansible_collections.redisops.tair.plugins.module_utils._import.options import Options
 from ansible_collections.redisops.tair.plugins.module_utils._import.outcome import Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._import.selection import Selection
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, speaking_to
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Client, Endpoint, connect, speaking_to
 from ansible_collections.redisops.tair.plugins.module_utils._server_facts import server_facts
 
 if t.TYPE_CHECKING:
-    import redis
     from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import OpenAof
 
 #: Commands that a server writes for itself when a key or a field expires or is evicted, and what stands around them;
@@ -62,7 +61,7 @@ class Written:
 class Source:
     """The server whose AOF is followed."""
 
-    def __init__(self, client: redis.Redis, endpoint: Endpoint) -> None:
+    def __init__(self, client: Client, endpoint: Endpoint) -> None:
         self._client = client
         self.endpoint = endpoint
 
@@ -88,6 +87,11 @@ class Source:
                     int(info.get(name, 0))
                     for name in ("expired_keys", "evicted_keys", "expired_subkeys", "expired_fields")
                 )
+                if "aof_current_size" not in info:
+                    raise ConnectError(
+                        f"{self.endpoint} does not tell the size of its AOF (aof_current_size in INFO)",
+                        todo="Check that this is a Redis server and nothing else",
+                    )
                 return Written(
                     int(info["aof_current_size"]), None if info.get("role") == "slave" else removed, time.monotonic()
                 )

@@ -13,14 +13,20 @@ import typing as t
 from contextlib import closing
 from dataclasses import replace
 
-from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, TargetStateError
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, ReplyError, TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._keys import SLOTS, slots_from_text
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 
+#: Redis advises against more than a thousand.
+_MOST_NODES = 2000
+#: Times that the map is read because an answer names a node that it does not.
+_MOST_READINGS = 20
 #: The answers of a node that has not executed a command because its key is, or may be, with another one.
-_REDIRECTED = re.compile(r"^(?:EXECABORT .*: )?(MOVED|ASK|TRYAGAIN|CLUSTERDOWN)(?: (\d+) (\S*):(\d+))?")
+_REDIRECTED = re.compile(
+    r"^(?:EXECABORT .*: )?(MOVED|ASK|TRYAGAIN|CLUSTERDOWN)(?: ([0-9]{1,5}) (\S{0,255}):([0-9]{1,5})(?!\S))?"
+)
 
 
 class Node(t.NamedTuple):
@@ -50,25 +56,67 @@ def redirection(reply: Reply, teller: Node) -> Redirection | None:
     return Redirection(kind, Node(host or teller.host, int(port)) if port else None)
 
 
+def _is_address(host: str, port: t.Any) -> bool:
+    """Whether it may be connected to: nothing but an address or a name, and a port that there can be."""
+    return isinstance(port, int) and 0 < port < 65536 and re.fullmatch(r"[0-9A-Za-z._:%-]{1,255}", host) is not None
+
+
 def slot_ranges(reply: Reply, host: str) -> list[tuple[int, int, Node]]:
     """First slot, last slot and master of each range, from the answer to ``CLUSTER SLOTS``.
 
-    ``host``: of who answered: an empty address or ``?`` stands for it.
+    ``host``: of who answered: an empty address or ``?`` stands for it. Empty where it answered an error; raises
+    :class:`ReplyError` where the answer makes no sense.
     """
     ranges = []
-    for start, end, master, *_replicas in reply if isinstance(reply, list) else []:
-        name = (master[0] or b"").decode()
-        ranges.append((start, end, Node(host if name in ("", "?") else name, master[1])))
+    for each in reply if isinstance(reply, list) else []:
+        try:
+            start, end, (address, port, *_more), *_replicas = each
+            name = (address or b"").decode("ascii")
+        except (TypeError, ValueError, AttributeError):
+            raise _no_map(host) from None
+        name = host if name in ("", "?") else name
+        if not (isinstance(start, int) and isinstance(end, int) and 0 <= start <= end < SLOTS):
+            raise _no_map(host)
+        if name != host and not _is_address(name, port) or not isinstance(port, int) or not 0 < port < 65536:
+            raise _no_map(host)
+        ranges.append((start, end, Node(name, port)))
+    if len(ranges) > SLOTS or len({node for _start, _end, node in ranges}) > _MOST_NODES:
+        raise ReplyError(f"{host} names more than {_MOST_NODES} nodes of its cluster: no cluster has as many")
     return ranges
+
+
+def _no_map(host: str) -> ReplyError:
+    return ReplyError(
+        f"{host} answers CLUSTER SLOTS with what is no map of a cluster",
+        todo="Check that this is a Redis server and nothing else",
+    )
+
+
+def _all_nodes(reply: Reply, host: str) -> set[Node]:
+    """The masters and replicas of a map, which :func:`slot_ranges` has found to be one: a replica may be promoted."""
+    nodes = set()
+    for _start, _end, *members in reply:
+        for member in members:
+            name = member[0].decode("ascii", "replace") if isinstance(member[0], bytes) else ""
+            name = host if name in ("", "?") else name
+            if name == host or _is_address(name, member[1]):
+                nodes.add(Node(name, member[1]))
+    return nodes
 
 
 def own_slots(wire: Wire) -> frozenset[int]:
     """The slots whose keys a node of a cluster holds: those that it serves, or that the master of a replica does."""
-    lines = {fields[0]: fields for fields in map(str.split, wire.call(b"CLUSTER", b"NODES").decode().splitlines())}
-    fields = next(fields for fields in lines.values() if "myself" in fields[2].split(","))
-    holder = lines.get(fields[3], fields)  # of a master that is "-"
-    # Those in brackets are on their way.
-    return slots_from_text(told for told in holder[8:] if not told.startswith("[")) or frozenset()
+    try:
+        lines = {fields[0]: fields for fields in map(str.split, wire.call(b"CLUSTER", b"NODES").decode().splitlines())}
+        fields = next(fields for fields in lines.values() if "myself" in fields[2].split(","))
+        holder = lines.get(fields[3], fields)  # of a master that is "-"
+        # Those in brackets are on their way.
+        return slots_from_text(told for told in holder[8:] if not told.startswith("[")) or frozenset()
+    except (AttributeError, IndexError, StopIteration, ValueError):
+        raise ReplyError(
+            f"{wire.endpoint} answers CLUSTER NODES with what is no list of nodes",
+            todo="Check that this is a Redis server and nothing else",
+        ) from None
 
 
 class SlotMap:
@@ -79,6 +127,9 @@ class SlotMap:
         self._endpoint = endpoint
         self._timeout = timeout
         self._owners: list[Node] = []
+        self._named: set[Node] = set()
+        """All nodes that the cluster itself has named, in any of its maps."""
+        self._readings = 0
 
     @property
     def masters(self) -> list[Node]:
@@ -108,15 +159,41 @@ class SlotMap:
         for endpoint in [self._endpoint, *map(self.endpoint_of, self.masters)]:
             try:
                 with closing(Wire(endpoint, timeout=self._timeout)) as wire:
-                    self._take(slot_ranges(wire.call(b"CLUSTER", b"SLOTS"), endpoint.host))
+                    reply = wire.call(b"CLUSTER", b"SLOTS")
+                    self._take(slot_ranges(reply, endpoint.host))
+                    self._named |= _all_nodes(reply, endpoint.host)
                 return
             except ConnectError as exc:
                 failure = failure or exc
         raise failure or ConnectError(f"{self._endpoint} can't be reached")
 
     def moved(self, slot: int, node: Node) -> None:
-        """Take in what a node's ``MOVED`` says."""
-        self._owners[slot] = node
+        """Take in what a node's ``MOVED`` says. Raises :class:`ConnectError`, see :meth:`known`."""
+        self._owners[slot] = self.known(node)
+
+    def known(self, node: Node) -> Node:
+        """Return a node that an answer sends us to, where the cluster's own map names it, too; the map is read again for that.
+
+        A connection to it begins with our password, which is not for whoever an answer names. Raises :class:`ConnectError`.
+        """
+        if node not in self._named:
+            if self._readings >= _MOST_READINGS:
+                raise self._unknown(node)
+            self._readings += 1
+            owners = self._owners
+            self.read()
+            if owners:  # what the answers have said since is newer than what a node believes
+                self._owners = owners
+        if node not in self._named:
+            raise self._unknown(node)
+        return node
+
+    def _unknown(self, node: Node) -> ConnectError:
+        return ConnectError(
+            f"A node of the cluster at {self._endpoint} sends us to {node.host}:{node.port}, which the cluster does not name as "
+            "one of its nodes. Nothing was sent there, as the password would have been, too",
+            todo="Check the cluster (redis-cli --cluster check), then run again",
+        )
 
     def _take(self, ranges: list[tuple[int, int, Node]]) -> None:
         owners: list[Node | None] = [None] * SLOTS
@@ -136,3 +213,4 @@ class OneEndpoint(SlotMap):
 
     def read(self) -> None:
         self._owners = [Node(self._endpoint.host, self._endpoint.port)] * SLOTS
+        self._named = set(self._owners)

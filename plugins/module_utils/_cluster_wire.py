@@ -22,6 +22,9 @@ from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
 _AT_ONCE = 500
 _PAUSE = 0.05  # seconds, before a question that a moving slot could not answer is asked again
 
+#: Times that questions are sent elsewhere: each slot that moves meanwhile takes one.
+_MOST_TURNS = 1000
+
 _ASKING = (b"ASKING",)
 _MULTI, _EXEC = (b"MULTI",), (b"EXEC",)
 
@@ -59,7 +62,7 @@ class ClusterWire:
         """
         replies: list[Reply] = [None] * len(questions)
         asked: dict[int, Node] = {}
-        left, end = list(range(len(questions))), time.monotonic() + self._timeout
+        left, end, turns = list(range(len(questions))), time.monotonic() + self._timeout, 0
         while left:
             by_node: dict[Node, list[int]] = {}
             for number in left:
@@ -78,10 +81,11 @@ class ClusterWire:
                         if found.kind == "MOVED" and found.node:
                             self.slots.moved(questions[number].slot, found.node)
                         elif found.kind == "ASK" and found.node:
-                            asked[number] = found.node
+                            asked[number] = self.slots.known(found.node)
                         moved = moved or found.node is not None
                         failure = reply
-            if left and time.monotonic() > end:
+            turns += 1
+            if left and (time.monotonic() > end or (moved and turns > _MOST_TURNS)):
                 raise ReplyError(
                     f"{self.endpoint} answered {explain(str(failure))} to {questions[left[0]].command[0].decode()}",
                     todo=next_step(str(failure)),

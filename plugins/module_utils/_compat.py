@@ -22,7 +22,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.data_commands i
 from ansible_collections.redisops.tair.plugins.module_utils._aof.forms import Form
 from ansible_collections.redisops.tair.plugins.module_utils._aof.places import Place
 from ansible_collections.redisops.tair.plugins.module_utils._aof.tally import OTHER_NAMES, Tally
-from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, NoRedisError
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._replies import without_values
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply
@@ -261,6 +261,8 @@ class _Questions:
         """The replies, or None for each where the peer hung up."""
         try:
             return self._wire.exchange(commands)
+        except NoRedisError:
+            raise
         except ConnectError:
             self._wire.close()
             self._wire = Wire(self._endpoint)  # raises where it is not only these commands

@@ -53,7 +53,7 @@ def primary_of(info: t.Mapping[str, t.Any]) -> dict[str, t.Any] | None:
 
 def replicas_of(info: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """The replicas that are connected. ``lag``: seconds since one has acknowledged, as INFO tells it."""
-    listed = [info.get(f"slave{number}") for number in range(int(info.get("connected_slaves", 0)))]
+    listed = [info.get(f"slave{number}") for number in range(min(int(info.get("connected_slaves", 0)), len(info)))]
     return [
         {
             "address": f"{replica.get('ip')}:{replica.get('port')}",

@@ -13,10 +13,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError, TairError
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, config_get, config_set
-
-if t.TYPE_CHECKING:
-    import redis
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Client, Endpoint, config_get, config_set
 
 _UNITS = {"b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30}
 
@@ -57,7 +54,7 @@ def _bytes(value: str) -> str:
     return str(int(match[1]) * _UNITS[match[2].lower()]) if match else value
 
 
-def plan_settings(client: redis.Redis, endpoint: Endpoint, settings: dict[str, t.Any], *, ignore_missing: bool) -> Plan:
+def plan_settings(client: Client, endpoint: Endpoint, settings: dict[str, t.Any], *, ignore_missing: bool) -> Plan:
     """Read the parameters and tell what would change. Changes nothing.
 
     Raises :class:`ReplyError` for a parameter that the server lacks, unless ``ignore_missing``.
@@ -79,7 +76,7 @@ def plan_settings(client: redis.Redis, endpoint: Endpoint, settings: dict[str, t
     return plan
 
 
-def apply_settings(client: redis.Redis, endpoint: Endpoint, plan: Plan) -> None:
+def apply_settings(client: Client, endpoint: Endpoint, plan: Plan) -> None:
     """Set what differs, in order. When one is refused the ones set before it are put back, and the error says so."""
     done: list[str] = []
     for name in plan.changes:
@@ -91,7 +88,7 @@ def apply_settings(client: redis.Redis, endpoint: Endpoint, plan: Plan) -> None:
         done.append(name)
 
 
-def _put_back(client: redis.Redis, endpoint: Endpoint, plan: Plan, done: list[str]) -> str:
+def _put_back(client: Client, endpoint: Endpoint, plan: Plan, done: list[str]) -> str:
     kept: list[str] = []
     for name in reversed(done):
         try:

@@ -47,6 +47,10 @@ class ConnectError(TairError):
     """A server can't be reached, refuses us, or is not who it should be."""
 
 
+class NoRedisError(ConnectError):
+    """What answers does not keep to the protocol, or does not come to an end: asking it anything else is of no use."""
+
+
 class ReplyError(TairError):
     """A server answered a command of ours with an error."""
 

@@ -14,6 +14,7 @@ also after the run that set it was killed. By ``CLIENT PAUSE WRITE`` writers hav
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import typing as t
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from ansible.module_utils.compat.version import LooseVersion
 from ansible_collections.redisops.tair.plugins.module_utils._config import Plan, apply_settings, plan_settings
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError, TairError, TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._redis import (
+    Client,
     ConfigForbiddenError,
     Endpoint,
     config_get,
@@ -30,11 +32,8 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import (
     speaking_to,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, next_step
-from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply, encode, reply_reader
+from ansible_collections.redisops.tair.plugins.module_utils._resp import BadReply, ErrorReply, Reply, encode
 from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts
-
-if t.TYPE_CHECKING:
-    import redis
 
 Method = t.Literal["min-replicas", "pause"]
 #: What becomes of a write: it is executed, refused at once, or has to wait.
@@ -64,7 +63,7 @@ class Outcome:
     scripts_stopped: bool = True
 
 
-def choose_method(client: redis.Redis, endpoint: Endpoint, facts: ServerFacts, wanted: str) -> Method:
+def choose_method(client: Client, endpoint: Endpoint, facts: ServerFacts, wanted: str) -> Method:
     """The method for ``auto``: to refuse writes, unless scripts would get through or CONFIG can't be used.
 
     Raises :class:`ReplyError` where the server lacks ``CLIENT PAUSE WRITE`` and nothing else will do.
@@ -98,7 +97,7 @@ def _stops_scripts(facts: ServerFacts, method: Method) -> bool:
 
 
 def set_fence(
-    client: redis.Redis, endpoint: Endpoint, facts: ServerFacts, method: Method, *, pause_ms: int, check: bool
+    client: Client, endpoint: Endpoint, facts: ServerFacts, method: Method, *, pause_ms: int, check: bool
 ) -> Outcome:
     """Stop the writers and prove it by a write of our own; where that fails what was set is taken back.
 
@@ -120,9 +119,7 @@ def set_fence(
     return outcome
 
 
-def lift_fence(
-    client: redis.Redis, endpoint: Endpoint, wanted: str, previous: dict[str, str], *, check: bool
-) -> Outcome:
+def lift_fence(client: Client, endpoint: Endpoint, wanted: str, previous: dict[str, str], *, check: bool) -> Outcome:
     """Let the writers back. ``previous``: parameters to set in the place of what the fence itself tells.
 
     ``wanted``: ``auto`` for any fence that is there. Raises :class:`TairError` where writers have to wait still.
@@ -155,7 +152,7 @@ def lift_fence(
 # ----------------------------------------------------------------------------------------- min-replicas-to-write
 
 
-def _refuse_writes(client: redis.Redis, endpoint: Endpoint, *, check: bool) -> Outcome:
+def _refuse_writes(client: Client, endpoint: Endpoint, *, check: bool) -> Outcome:
     original = _original(client, endpoint)
     settings: dict[str, t.Any] = {
         # A lag of 0 switches the check off altogether.
@@ -181,7 +178,7 @@ def _refuse_writes(client: redis.Redis, endpoint: Endpoint, *, check: bool) -> O
     return outcome
 
 
-def _put_back(client: redis.Redis, endpoint: Endpoint, plan: Plan) -> str:
+def _put_back(client: Client, endpoint: Endpoint, plan: Plan) -> str:
     """Undo a plan after an error, and tell in its words how far that went."""
     shown = ", ".join(f"{name} (was {plan.previous[name]})" for name in plan.changes)
     if not shown:
@@ -194,13 +191,19 @@ def _put_back(client: redis.Redis, endpoint: Endpoint, plan: Plan) -> str:
     return f"Nothing is changed on {endpoint} ({', '.join(plan.changes)} put back)"
 
 
-def _original(client: redis.Redis, endpoint: Endpoint) -> dict[str, str]:
+def _original(client: Client, endpoint: Endpoint) -> dict[str, str]:
     """The parameters of the fence as they are without it, the one that makes it last."""
     original: dict[str, str] = {}
     for names in (_LAGS, _WANTED):
         for name in names:
             value = config_get(client, endpoint, name)
             if value is not None:
+                if not re.fullmatch(r"[0-9]{1,10}", value):
+                    raise ReplyError(
+                        f"{endpoint} answered {value[:60]!r} to CONFIG GET {name}: that is no number",
+                        changed=f"Nothing was changed on {endpoint}",
+                        todo="Check that this is a Redis server and nothing else",
+                    )
                 original[name] = str(int(value) - FENCE) if int(value) >= FENCE else value
                 break
         else:
@@ -212,7 +215,7 @@ def _original(client: redis.Redis, endpoint: Endpoint) -> dict[str, str]:
     return original
 
 
-def _without_fence(client: redis.Redis, endpoint: Endpoint) -> dict[str, str]:
+def _without_fence(client: Client, endpoint: Endpoint) -> dict[str, str]:
     """What takes the fence away: the one that makes it first."""
     return dict(reversed(list(_original(client, endpoint).items())))
 
@@ -229,7 +232,7 @@ def _of_plan(plan: Plan, method: Method) -> Outcome:
 # -------------------------------------------------------------------------------------------- CLIENT PAUSE WRITE
 
 
-def _pause_writes(client: redis.Redis, endpoint: Endpoint, pause_ms: int, *, check: bool) -> Outcome:
+def _pause_writes(client: Client, endpoint: Endpoint, pause_ms: int, *, check: bool) -> Outcome:
     try:
         before = _fate_of_a_write(client, endpoint)
     except TairError as exc:
@@ -241,7 +244,9 @@ def _pause_writes(client: redis.Redis, endpoint: Endpoint, pause_ms: int, *, che
     if check:
         return outcome
     with speaking_to(endpoint, "pausing its writers (CLIENT PAUSE)"):
-        client.execute_command("CLIENT PAUSE", pause_ms, "WRITE")  # a pause that is there already is only made longer
+        # A pause that is there already is only made longer.
+        if client.execute_command("CLIENT PAUSE", pause_ms, "WRITE") != b"OK":
+            raise BadReply("its reply to CLIENT PAUSE is not OK")
     try:
         if _fate_of_a_write(client, endpoint) == "executed":
             raise ReplyError(f"{endpoint} executes writes during a pause", todo="Report this")
@@ -253,7 +258,7 @@ def _pause_writes(client: redis.Redis, endpoint: Endpoint, pause_ms: int, *, che
     return outcome
 
 
-def _lift_pause(client: redis.Redis, endpoint: Endpoint, outcome: Outcome, *, check: bool) -> None:
+def _lift_pause(client: Client, endpoint: Endpoint, outcome: Outcome, *, check: bool) -> None:
     if _fate_of_a_write(client, endpoint) != "waiting":
         return
     outcome.before["writes"], outcome.after["writes"] = "paused", "executed"
@@ -269,7 +274,7 @@ def _lift_pause(client: redis.Redis, endpoint: Endpoint, outcome: Outcome, *, ch
         )
 
 
-def _unpause(client: redis.Redis, endpoint: Endpoint) -> None:
+def _unpause(client: Client, endpoint: Endpoint) -> None:
     with speaking_to(endpoint, "letting its writers go on (CLIENT UNPAUSE)"):
         client.execute_command("CLIENT UNPAUSE")
 
@@ -277,27 +282,26 @@ def _unpause(client: redis.Redis, endpoint: Endpoint) -> None:
 # ------------------------------------------------------------------------------------------------------- a write
 
 
-def _fate_of_a_write(client: redis.Redis, endpoint: Endpoint) -> Fate:
+def _fate_of_a_write(client: Client, endpoint: Endpoint) -> Fate:
     """Try a write that changes nothing, on a connection of its own. Raises :class:`ReplyError` where it can't be told."""
     reply: Reply = False
     with contextlib.closing(connect(endpoint, allow_misconf=True)) as probing:
-        writer = connected_socket(probing)
-        reader = reply_reader()
-        writer.sendall(encode(_PROBE))
+        with speaking_to(endpoint, "trying a write that changes nothing"):
+            connected_socket(probing).sendall(encode(_PROBE))
         with speaking_to(endpoint, "asking whether it answers"):
             client.execute_command("ECHO", "redisops.tair")
-        writer.settimeout(_GRACE)
-        with contextlib.suppress(socket.timeout):
-            while reply is False:
-                data = writer.recv(4096)
-                if not data:
-                    break
-                reader.feed(data)
-                reply = reader.gets()
+        probing.replies.timeout = _GRACE
+        with speaking_to(endpoint, "trying a write that changes nothing"), contextlib.suppress(socket.timeout):
+            (reply,) = probing.replies.receive(1)
     if reply is False:
         return "waiting"
-    if not isinstance(reply, ErrorReply):
+    if isinstance(reply, int):
         return "executed"
+    if not isinstance(reply, ErrorReply):
+        raise ReplyError(
+            f"{endpoint} answered {str(reply)[:60]!r} to DEL, so it can't be told whether writes are stopped",
+            todo="Check that this is a Redis server and nothing else",
+        )
     text = str(reply)
     # A server that can't save to its disk, or is a replica by now, says so first: it takes no writes either way.
     if text.startswith(("NOREPLICAS", "MISCONF", "READONLY")):

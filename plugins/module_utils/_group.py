@@ -15,6 +15,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from ansible_collections.redisops.tair.plugins.module_utils._cluster_wire import ClusterWire, Question
+from ansible_collections.redisops.tair.plugins.module_utils._cursor import Course, scan_reply
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, key_slot
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
@@ -39,22 +40,25 @@ def keys_within(endpoint: Endpoint, slots: frozenset[int], *, cluster: bool, tim
 
 def _counted(wire: ClusterWire, slots: frozenset[int]) -> int:
     counts = wire.exchange([Question(slot, (b"CLUSTER", b"COUNTKEYSINSLOT", b"%d" % slot)) for slot in slots])
-    held = {slot: count for slot, count in zip(slots, counts) if isinstance(count, int) and count}
+    held = {slot: count for slot, count in zip(slots, counts) if isinstance(count, int) and count > 0}
     # Ours come and go with the imports of the other masters, so they are known by their names.
     some = [Question(slot, (b"CLUSTER", b"GETKEYSINSLOT", b"%d" % slot, b"%d" % (_OURS + 1))) for slot in held]
     keys = 0
     for count, names in zip(held.values(), wire.exchange(some)):
-        others = sum(not name.startswith(CHECKPOINT_PREFIX) for name in names)
+        names = names if isinstance(names, list) else []
+        others = sum(not (isinstance(name, bytes) and name.startswith(CHECKPOINT_PREFIX)) for name in names)
         keys += others if len(names) <= _OURS else max(count - _OURS, others)
     return keys
 
 
 def _scanned(wire: Wire, slots: frozenset[int]) -> int:
-    cursor = b"0"
+    cursor, course = b"0", Course(wire.endpoint)
     while True:
         told = wire.call(b"SCAN", cursor, b"COUNT", b"%d" % _SCAN_COUNT)
         # Envoy gives the answers of all servers together: enough where there are no keys, or some.
-        cursors, keys = told[::2], [key for some in told[1::2] for key in some]
+        batches = scan_reply(wire, told)
+        cursors, keys = [each for each, _keys in batches], [key for _cursor, some in batches for key in some]
+        course.step(cursors[0], len(keys))
         found = sum(key_slot(key) in slots and not key.startswith(CHECKPOINT_PREFIX) for key in keys)
         if found or all(cursor == b"0" for cursor in cursors):
             return found

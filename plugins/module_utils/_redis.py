@@ -6,14 +6,13 @@
 
 """Servers: how to reach one, what it is, and its settings.
 
-Everything here speaks RESP2: Redis 5 and older answer redis-py's RESP3 greeting with ``unknown command HELLO``.
+Everything here speaks RESP2, which all servers know.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import inspect
 import platform
 import re
 import socket
@@ -24,13 +23,17 @@ from dataclasses import dataclass, field
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.compat.version import LooseVersion
+from ansible_collections.redisops.tair.plugins.module_utils._bounds import SMALL_REPLY, ReplyStream
 from ansible_collections.redisops.tair.plugins.module_utils._errors import (
     ConnectError,
     MissingLibraryError,
+    NoRedisError,
     ReplyError,
     TairError,
 )
+from ansible_collections.redisops.tair.plugins.module_utils._info import parse_info
 from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, next_step
+from ansible_collections.redisops.tair.plugins.module_utils._resp import BadReply, ErrorReply, Reply, encode
 
 MINIMUM_REDIS_PY = "4.5.0"  # documented in doc_fragments/_redis.py too
 
@@ -86,6 +89,11 @@ class Endpoint:
         """What this server calls a command."""
         return self.renamed_commands.get(name, name)
 
+    @property
+    def reply_timeout(self) -> float:
+        """Seconds that a reply may take where nothing else is said."""
+        return 6 * self.connect_timeout
+
     def __str__(self) -> str:
         if self.unix_socket:
             return self.unix_socket
@@ -112,87 +120,133 @@ def require_redis() -> None:
         )
 
 
-def connect(
-    endpoint: Endpoint, *, db: int = 0, timeout: float | None = 60.0, allow_misconf: bool = False
-) -> redis.Redis:
-    """A client whose connection has been made and logged in.
+class Client:
+    """A connection that is logged in, for one request at a time; ``timeout``: seconds for its reply, see :class:`ReplyStream`.
 
-    ``timeout``: seconds to wait for any one reply. ``allow_misconf``: for who only looks or sets parameters: a server
-    that can't save to its disk refuses PING as it refuses writes, and takes everything else. Raises :class:`ConnectError`.
+    Its methods raise :class:`ErrorReply` for an error reply, :class:`BadReply` for what is no reply, and :class:`OSError`;
+    :func:`speaking_to` makes errors for people of them. redis-py connects and speaks TLS; it never reads a reply.
+    """
+
+    def __init__(self, endpoint: Endpoint, connection: t.Any, *, timeout: float) -> None:
+        self.endpoint = endpoint
+        self.timeout = timeout
+        self._connection = connection  # keeps the socket open
+        self.socket = _socket_of(connection)
+        self.replies = ReplyStream(self.socket, timeout=endpoint.connect_timeout, limit=SMALL_REPLY)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with contextlib.suppress(Exception):  # whatever redis-py or the peer makes of it: there is nothing to be done
+            self._connection.disconnect()
+
+    def execute_command(self, *command: str | bytes | int) -> Reply:
+        """Send a command and return its reply. A text of two words is the name of a command and of its subcommand."""
+        words = [str(command[0]).split() if isinstance(command[0], str) else [command[0]], command[1:]]
+        encoded = encode(
+            word if isinstance(word, bytes) else str(word).encode("utf-8", "surrogateescape")
+            for some in words
+            for word in some
+        )
+        self.socket.settimeout(self.replies.timeout)
+        self.socket.sendall(encoded)
+        (reply,) = self.replies.receive(1)
+        self.replies.nothing_more()
+        if isinstance(reply, ErrorReply):
+            raise reply
+        return reply
+
+    def ping(self) -> None:
+        """Ask for an answer, whatever it is."""
+        self.execute_command("PING")
+
+    def info(self, *sections: str) -> dict[str, t.Any]:
+        """Return what INFO says, see :func:`parse_info`."""
+        reply = self.execute_command("INFO", *sections)
+        if not isinstance(reply, bytes):
+            raise BadReply("its reply to INFO is no text")
+        return parse_info(reply)
+
+
+def connect(endpoint: Endpoint, *, timeout: float | None = None, allow_misconf: bool = False) -> Client:
+    """Return a connection that has been made and logged in.
+
+    ``timeout``: seconds to wait for any one reply, see :attr:`Endpoint.reply_timeout`. ``allow_misconf``: for who only
+    looks or sets parameters: a server that can't save to its disk refuses PING as it refuses writes, and takes
+    everything else. Raises :class:`ConnectError`.
     """
     require_redis()
-    options: dict[str, t.Any] = {
-        "db": db,
-        "username": endpoint.user or None,
-        "password": endpoint.password or None,
-        "socket_timeout": endpoint.connect_timeout,  # until it is logged in: the TLS handshake and the greeting, too
-        "socket_connect_timeout": endpoint.connect_timeout,
-        "retry": Retry(NoBackoff(), 0),
-        "single_connection_client": True,
-        "redis_connect_func": _greet,
-    }
-    options.update(_dialect())
-    if endpoint.unix_socket:
-        options["unix_socket_path"] = endpoint.unix_socket
-    else:
-        options.update(host=endpoint.host, port=endpoint.port, socket_keepalive=True)
-    if endpoint.tls:
-        options.update(
-            ssl=True,
-            ssl_cert_reqs="required" if endpoint.validate_certs else "none",
-            ssl_check_hostname=endpoint.validate_certs,
-            ssl_ca_certs=endpoint.ca_certs or None,
-            ssl_certfile=endpoint.client_cert_file or None,
-            ssl_keyfile=endpoint.client_key_file or None,
-        )
+    client: Client | None = None
     try:
-        client = redis.Redis(**options)
+        connection = _connection(endpoint)
+        connection.connect()
+        client = Client(endpoint, connection, timeout=timeout or endpoint.reply_timeout)
+        _log_in(client, endpoint)
         client.ping()
-    except (redis.RedisError, OSError) as exc:
-        if not (allow_misconf and str(exc).startswith("MISCONF")):
-            raise connect_error(endpoint, exc) from exc
-    connected_socket(client).settimeout(timeout)
-    if client.connection is not None:
-        client.connection.socket_timeout = timeout  # when it has to connect again
+    except (redis.RedisError, OSError, BadReply, ErrorReply) as exc:
+        if client is None or not (allow_misconf and str(exc).startswith("MISCONF")):
+            first = client.replies.first if client is not None else b""
+            if client is not None:
+                client.close()
+            raise connect_error(endpoint, exc, first) from exc
+    client.replies.timeout = client.timeout
+    client.socket.settimeout(client.timeout)
     return client
 
 
-def _greet(connection: t.Any) -> None:
-    """Log in, and wait for one answer at least.
+def _connection(endpoint: Endpoint) -> t.Any:
+    """redis-py's connection to a server, not connected. It does not log in and does not introduce itself."""
+    options: dict[str, t.Any] = {
+        "socket_timeout": endpoint.connect_timeout,  # the TLS handshake, too
+        "retry": Retry(NoBackoff(), 0),
+        "redis_connect_func": lambda _connection: None,
+    }
+    if endpoint.unix_socket:
+        unix: t.Any = redis.UnixDomainSocketConnection
+        return unix(path=endpoint.unix_socket, **options)
+    options.update(
+        host=endpoint.host,
+        port=endpoint.port,
+        socket_keepalive=True,
+        socket_connect_timeout=endpoint.connect_timeout,
+    )
+    if not endpoint.tls:
+        return redis.Connection(**options)
+    return redis.SSLConnection(
+        ssl_cert_reqs="required" if endpoint.validate_certs else "none",
+        ssl_check_hostname=endpoint.validate_certs,
+        ssl_ca_certs=endpoint.ca_certs or None,
+        ssl_certfile=endpoint.client_cert_file or None,
+        ssl_keyfile=endpoint.client_key_file or None,
+        **options,
+    )
 
-    A TLS server sends its session tickets after the handshake, and redis-py takes what is there to be read before anything
-    was asked for a fault. What is wrong with the answer the first command will tell.
-    """
-    connection.on_connect()
-    with contextlib.suppress(redis.ResponseError):
-        connection.send_command("PING", check_health=False)
-        connection.read_response()
+
+def _log_in(client: Client, endpoint: Endpoint) -> None:
+    """Give user and password. Redis before 6 knows no users: there the password alone has to do."""
+    if not (endpoint.user or endpoint.password):
+        return
+    try:
+        client.execute_command("AUTH", *([endpoint.user] if endpoint.user else []), endpoint.password)
+    except ErrorReply as exc:
+        if not endpoint.user or "wrong number of arguments" not in str(exc):
+            raise
+        client.execute_command("AUTH", endpoint.password)
 
 
-def _dialect() -> dict[str, t.Any]:
-    """Options that redis-py has by version: to speak RESP2, and not to introduce itself, as there are proxies that hang up on that.
-
-    Its version would not tell: a copy without its metadata calls itself 99.99.99.
-    """
-    known = inspect.signature(redis.Redis.__init__).parameters
-    wanted = {"protocol": 2, "driver_info": None}
-    if "driver_info" not in known:
-        wanted.update(lib_name=None, lib_version=None)
-    return {name: value for name, value in wanted.items() if name in known}
-
-
-def connected_socket(client: redis.Redis) -> socket.socket:
-    """The logged-in socket of a client made by :func:`connect`, for an engine that speaks the protocol itself.
-
-    redis-py keeps it in a private attribute, the same in all versions from 4 to 8.
-    """
-    sock: socket.socket | None = getattr(client.connection, "_sock", None)
+def _socket_of(connection: t.Any) -> socket.socket:
+    """The socket of redis-py's connection: in a private attribute, the same in all versions from 4 to 8."""
+    sock: socket.socket | None = getattr(connection, "_sock", None)
     if sock is None:
         raise MissingLibraryError(
             f"redis-py {redis.__version__} keeps its socket where this collection does not know it",
             todo="Use a redis-py release that the collection's README names, and report this",
         )
     return sock
+
+
+def connected_socket(client: Client) -> socket.socket:
+    """The logged-in socket of a client made by :func:`connect`, for an engine that speaks the protocol itself."""
+    return client.socket
 
 
 #: Where exceptions have the words for a person, the best first.
@@ -223,8 +277,11 @@ _MEANINGS: t.Sequence[tuple[type[Exception], str, str]] = (
 )
 
 
-def connect_error(endpoint: Endpoint, exc: Exception) -> ConnectError:
-    """What a failed connection attempt means, in words for the person who has to mend it."""
+def connect_error(endpoint: Endpoint, exc: Exception, first: bytes = b"") -> ConnectError:
+    """What a failed connection attempt means, in words for the person who has to fix it.
+
+    ``first``: the beginning of what the server sent, if it sent anything.
+    """
     nothing = f"Nothing was changed on {endpoint}"
     text = str(exc)
     for cause in _chain(exc):
@@ -244,7 +301,10 @@ def connect_error(endpoint: Endpoint, exc: Exception) -> ConnectError:
             changed=nothing,
             todo=f"Add the address of {_this_machine(endpoint)} to the instance's IP whitelist (console: Whitelist Settings), then run again",
         )
-    if isinstance(exc, redis.TimeoutError):
+    if isinstance(exc, BadReply):
+        what, todo = _not_redis(first, endpoint)
+        return NoRedisError(f"{endpoint} is {what}: {exc}", changed=nothing, todo=todo)
+    if isinstance(exc, (redis.TimeoutError, socket.timeout)):
         return ConnectError(
             f"{endpoint} did not answer within {endpoint.connect_timeout:g} s",
             changed=nothing,
@@ -252,16 +312,39 @@ def connect_error(endpoint: Endpoint, exc: Exception) -> ConnectError:
             f"{_this_machine(endpoint)} is on the whitelist"
             + ("; if this port does not speak TLS, set tls=false" if endpoint.tls else ""),
         )
-    if isinstance(exc, redis.ConnectionError) and re.search(r"closed|reset|broken pipe", text, re.IGNORECASE):
+    if isinstance(exc, (redis.ConnectionError, OSError)):
         hint = "" if endpoint.tls else "; if it is a TLS port, set tls=true"
         return ConnectError(
-            f"{endpoint} closed the connection before answering: {text}",
+            f"{endpoint} closed the connection before answering: {getattr(exc, 'strerror', None) or text}",
             changed=nothing,
             todo=f"Look at the server's log, and at the whitelist if it is a Tair instance{hint}",
         )
     return LoginRefusedError(
         f"{endpoint} refused to log in: {explain(text)}", text, changed=nothing, todo=next_step(text)
     )
+
+
+#: What other servers begin with when they are spoken to as Redis is, or before they are.
+_OTHER_SERVERS: t.Sequence[tuple[re.Pattern[bytes], str]] = (
+    (re.compile(rb"HTTP/|<(?:!doctype|html)", re.IGNORECASE), "a web server (HTTP)"),
+    (re.compile(rb"SSH-"), "an SSH server"),
+    (re.compile(rb"(?:CLIENT_|SERVER_)?ERROR\b"), "a memcached server"),
+    (re.compile(rb"...\x00(?:\x0a|\xff)", re.DOTALL), "a MySQL or MariaDB server"),
+    (re.compile(rb"E\x00\x00\x00|R\x00\x00\x00"), "a PostgreSQL server"),
+    (re.compile(rb"220[ -]"), "a mail or FTP server"),
+)
+_TLS_RECORD = re.compile(rb"[\x15\x16]\x03[\x00-\x04]")
+
+
+def _not_redis(first: bytes, endpoint: Endpoint) -> tuple[str, str]:
+    """What a server looks like that does not speak the protocol, and what to do."""
+    if _TLS_RECORD.match(first) and not endpoint.tls:
+        return "a port that speaks TLS", "Set tls=true, and ca_certs"
+    todo = "Check login_host and login_port: no Redis server answers there"
+    for pattern, name in _OTHER_SERVERS:
+        if pattern.match(first):
+            return f"{name}, not a Redis server", todo
+    return "not a Redis server, or a broken one", todo
 
 
 class LoginRefusedError(ConnectError):
@@ -296,43 +379,52 @@ def _chain(exc: BaseException | None) -> list[BaseException]:
 
 @contextlib.contextmanager
 def speaking_to(endpoint: Endpoint, doing: str) -> t.Iterator[None]:
-    """Turn redis-py's errors while ``doing`` something into ours, with the server's name and the next step."""
+    """Turn the errors of a :class:`Client` while ``doing`` something into ours, with the server's name and the next step."""
     try:
         yield
-    except redis.ResponseError as exc:
+    except ErrorReply as exc:
         text = str(exc)
         raise ReplyError(f"{endpoint} answered {explain(text)} while {doing}", todo=next_step(text)) from exc
-    except redis.RedisError as exc:
-        # redis-py gives replies such as NOAUTH, NOPERM, LOADING and READONLY classes of their own.
-        text = str(exc)
-        raise ConnectError(
-            f"The connection to {endpoint} failed while {doing}: {explain(text)}", todo=next_step(text)
+    except BadReply as exc:
+        raise NoRedisError(
+            f"{endpoint} does not answer as a Redis server does, while {doing}: {exc}",
+            todo="Check that this is a Redis server and nothing else, and look at its log",
         ) from exc
+    except socket.timeout as exc:
+        raise NoRedisError(
+            f"{endpoint} has not answered in time while {doing}",
+            todo="Look at the server's log and load, and at the network between, then run again",
+        ) from exc
+    except OSError as exc:
+        raise ConnectError(f"The connection to {endpoint} failed while {doing}: {exc.strerror or exc}") from exc
 
 
 class ConfigForbiddenError(ReplyError):
     """CONFIG is renamed on this server, or this user may not run it."""
 
 
-def config_get(client: redis.Redis, endpoint: Endpoint, name: str) -> str | None:
+def config_get(client: Client, endpoint: Endpoint, name: str) -> str | None:
     """The value of one parameter, or None where this version lacks it; bytes that are not UTF-8 as surrogates.
 
     Raises :class:`ConfigForbiddenError`.
     """
     try:
         with speaking_to(endpoint, f"reading the parameter {name}"):
-            reply: list[bytes] = client.execute_command(endpoint.command("CONFIG"), "GET", name)
+            reply = client.execute_command(endpoint.command("CONFIG"), "GET", name)
+            if not isinstance(reply, list) or len(reply) % 2 or not all(isinstance(part, bytes) for part in reply):
+                raise BadReply("its reply to CONFIG GET is no list of names and values")
     except TairError as exc:
         raise _config_forbidden(endpoint, exc, "read") from exc
     texts = [part.decode("utf-8", "surrogateescape") for part in reply]
     return dict(zip(texts[::2], texts[1::2])).get(name)
 
 
-def config_set(client: redis.Redis, endpoint: Endpoint, name: str, value: str) -> None:
+def config_set(client: Client, endpoint: Endpoint, name: str, value: str) -> None:
     """Set one parameter. Raises :class:`ConfigForbiddenError`, or :class:`ReplyError` with the server's reason."""
     try:
         with speaking_to(endpoint, f"setting {name} to '{value}'"):
-            client.execute_command(endpoint.command("CONFIG"), "SET", name, value.encode("utf-8", "surrogateescape"))
+            if client.execute_command(endpoint.command("CONFIG"), "SET", name, value) != b"OK":
+                raise BadReply("its reply to CONFIG SET is not OK")
     except TairError as exc:
         raise _config_forbidden(endpoint, exc, "set") from exc
 

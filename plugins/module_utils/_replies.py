@@ -126,8 +126,8 @@ _TABLE: tuple[tuple[re.Pattern[str], Meaning], ...] = (
     ),
     _row(
         r"too big (inline|mbulk count) ?(request|string)?|unbalanced quotes|Protocol error",
-        "the server was sent bytes that are no command, such as the RDB preamble of a hybrid AOF",
-        "Set aof-use-rdb-preamble no on the source, rewrite the AOF and fetch it again",
+        "the server was sent bytes that are no command",
+        "Check that this is the port of a Redis server, and that nothing in between changes what is sent",
         "server",
     ),
     _row(

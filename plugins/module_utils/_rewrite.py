@@ -21,11 +21,13 @@ from dataclasses import dataclass
 from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import has_preamble, path_for_tasks
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError, RewriteError
 from ansible_collections.redisops.tair.plugins.module_utils._redis import (
+    Client,
     ConfigForbiddenError,
     Endpoint,
     config_get,
     speaking_to,
 )
+from ansible_collections.redisops.tair.plugins.module_utils._resp import BadReply
 from ansible_collections.redisops.tair.plugins.module_utils._server_facts import server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._source import (
     FILES_AS_TOLD,
@@ -39,9 +41,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._source import (
     loaded_modules,
     look_at_disk,
 )
-
-if t.TYPE_CHECKING:
-    import redis
 
 Format = t.Literal["plain", "hybrid"]
 Proof = t.Literal["manifest", "inode", "info"]
@@ -76,9 +75,7 @@ class Rewritten:
 class Rewriter:
     """One rewrite on one source. ``timeout``: seconds for the whole of it, 0 for as long as it takes."""
 
-    def __init__(
-        self, client: redis.Redis, endpoint: Endpoint, files: Files = FILES_AS_TOLD, *, timeout: float
-    ) -> None:
+    def __init__(self, client: Client, endpoint: Endpoint, files: Files = FILES_AS_TOLD, *, timeout: float) -> None:
         self.client = client
         self.endpoint = endpoint
         self.timeout = timeout
@@ -143,12 +140,12 @@ class Rewriter:
 
     def _trigger(self) -> bool:
         """Ask for a rewrite. False: it is only scheduled, as another child process is running (BGSAVE)."""
-        # redis-py turns the reply into True.
         command = self.endpoint.command("BGREWRITEAOF")
-        self.client.set_response_callback(command, bytes)
         try:
             with speaking_to(self.endpoint, "starting a rewrite (BGREWRITEAOF)"):
-                reply: bytes = self.client.execute_command(command)
+                reply = self.client.execute_command(command)
+                if not isinstance(reply, bytes):
+                    raise BadReply("its reply to BGREWRITEAOF is no text")
         except ReplyError as exc:
             # None was seen a moment ago: the one in progress forked after that, so its content is what we want.
             if "already in progress" in exc.what:

@@ -102,8 +102,8 @@ class Scan:
                     found.add("XIDMPRECORD key producer 1 1-1")
                 for group in of_key if isinstance(of_key, list) else []:
                     named = _fields(group)
-                    if named.get(b"pending"):
-                        pending.append([b"XPENDING", key, t.cast(bytes, named[b"name"])])
+                    if named.get(b"pending") and isinstance(named.get(b"name"), bytes):
+                        pending.append([b"XPENDING", key, named[b"name"]])
             for summary in self._ask(database, pending):
                 if isinstance(summary, list) and _given_back(summary):
                     found.add("XNACK key group FAIL IDS 1 1-1 RETRYCOUNT 1 FORCE")
@@ -132,11 +132,16 @@ class Scan:
 def _page(reply: Reply) -> tuple[bytes, list[bytes]]:
     if not isinstance(reply, list) or len(reply) != 2:
         raise Unfinished
-    return reply[0], reply[1]
+    cursor, keys = reply
+    if not isinstance(cursor, bytes) or not isinstance(keys, list) or set(map(type, keys)) - {bytes}:
+        raise Unfinished
+    return cursor, keys
 
 
 def _fields(reply: Reply) -> dict[t.Any, t.Any]:
-    return dict(zip(reply[::2], reply[1::2])) if isinstance(reply, list) else {}
+    if not isinstance(reply, list) or set(map(type, reply[::2])) - {bytes}:
+        return {}
+    return dict(zip(reply[::2], reply[1::2]))
 
 
 def _given_back(summary: list[t.Any]) -> bool:

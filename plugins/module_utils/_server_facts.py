@@ -12,11 +12,9 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, speaking_to
-
-if t.TYPE_CHECKING:
-    import redis
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, TargetStateError
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Client, Endpoint, speaking_to
+from ansible_collections.redisops.tair.plugins.module_utils._resp import BadReply
 
 Flavor = t.Literal["redis", "valkey", "keydb"]
 
@@ -31,7 +29,7 @@ class ServerFacts:
     """The Redis version whose commands it is compatible with."""
     flavor: Flavor
     mode: str
-    """``standalone``, ``cluster`` or ``sentinel``."""
+    """``standalone`` or ``cluster``."""
     role: str
     """``master`` or ``slave``, as INFO spells it."""
     used_memory: int
@@ -49,13 +47,18 @@ class ServerFacts:
         return int(self.info.get("number_of_libraries", 0))
 
 
-def server_facts(client: redis.Redis, endpoint: Endpoint) -> ServerFacts:
-    """Ask a server what it is. Raises :class:`ReplyError` or :class:`ConnectError`."""
+def server_facts(client: Client, endpoint: Endpoint) -> ServerFacts:
+    """Ask a server what it is.
+
+    Raises :class:`ReplyError` or :class:`ConnectError`, and :class:`TargetStateError` for a sentinel.
+    """
     try:
         with speaking_to(endpoint, "reading INFO"):
             info: dict[str, t.Any] = client.info("everything")
             if "redis_version" not in info:  # a proxy that knows sections by their names alone
                 info = {**client.info(), **client.info("keyspace")}
+            if not info:
+                raise BadReply("its reply to INFO has no fields")
     except ConnectError as exc:
         if not exc.todo:
             exc.todo = (
@@ -69,19 +72,31 @@ def server_facts(client: redis.Redis, endpoint: Endpoint) -> ServerFacts:
     elif "keydb" in str(info.get("executable", "")).lower() or "mvcc_depth" in info:
         flavor = "keydb"
     redis_version = str(info.get("redis_version", "0"))
+    mode = str(info.get("redis_mode", info.get("server_mode", "standalone")))
+    if mode == "sentinel":
+        raise TargetStateError(
+            f"{endpoint} is a sentinel: it knows where the data is, and holds none",
+            todo="Give the address of the primary that it watches",
+        )
     return ServerFacts(
         version=str(info.get("valkey_version", redis_version)),
-        redis_version=redis_version,
+        redis_version=_numbers_of(redis_version),
         flavor=flavor,
-        mode=str(info.get("redis_mode", info.get("server_mode", "standalone"))),
+        mode=mode,
         role=str(info.get("role", "master")),
         used_memory=int(info.get("used_memory", 0)),
         maxmemory=int(info.get("maxmemory", 0)),
         eviction_policy=str(info.get("maxmemory_policy", "")),
         keyspace={
-            int(name[2:]): int(fields["keys"])
+            int(name[2:]): fields["keys"]
             for name, fields in info.items()
-            if re.fullmatch(r"db\d+", name) and isinstance(fields, dict)
+            if re.fullmatch(r"db[0-9]{1,9}", name) and isinstance(fields, dict)
         },
         info=info,
     )
+
+
+def _numbers_of(version: str) -> str:
+    """A version's numbers alone, which can be compared: ``7.2.4`` of ``7.2.4-rc1``."""
+    match = re.match(r"[0-9]+(?:\.[0-9]+)*", version)
+    return match[0] if match else "0"

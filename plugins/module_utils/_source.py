@@ -27,6 +27,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import (
 from ansible_collections.redisops.tair.plugins.module_utils._errors import LayoutError, TairError
 from ansible_collections.redisops.tair.plugins.module_utils._file_names import name_problem
 from ansible_collections.redisops.tair.plugins.module_utils._redis import (
+    Client,
     ConfigForbiddenError,
     Endpoint,
     config_get,
@@ -34,9 +35,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import (
 )
 from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts
 from ansible_collections.redisops.tair.plugins.module_utils._text import shown
-
-if t.TYPE_CHECKING:
-    import redis
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ def keeps_many_files(facts: ServerFacts) -> bool:
     return facts.flavor != "keydb" and LooseVersion(facts.redis_version) >= LooseVersion("7.0")
 
 
-def aof_location(client: redis.Redis, endpoint: Endpoint, facts: ServerFacts, files: Files = FILES_AS_TOLD) -> Location:
+def aof_location(client: Client, endpoint: Endpoint, facts: ServerFacts, files: Files = FILES_AS_TOLD) -> Location:
     """Ask a server where it keeps its AOF. Raises :class:`ConfigForbiddenError`, and :class:`LayoutError` for names of no file."""
 
     def read(name: str) -> str:
@@ -222,7 +220,7 @@ def free_bytes(location: Location) -> int | None:
         return None
 
 
-def describe_source(client: redis.Redis, endpoint: Endpoint, facts: ServerFacts, files: Files) -> dict[str, t.Any]:
+def describe_source(client: Client, endpoint: Endpoint, facts: ServerFacts, files: Files) -> dict[str, t.Any]:
     """What ``aof_info`` returns. Refuses nothing: what CONFIG or the file system do not let us see is None."""
     persistence = Persistence.from_info(facts.info)
     location: Location | None = None
@@ -262,7 +260,7 @@ def describe_source(client: redis.Redis, endpoint: Endpoint, facts: ServerFacts,
     }
 
 
-def _may_set(client: redis.Redis, endpoint: Endpoint) -> bool:
+def _may_set(client: Client, endpoint: Endpoint) -> bool:
     """Whether CONFIG SET is allowed: a parameter is given the value that it has."""
     value = config_get(client, endpoint, _HARMLESS)
     try:

@@ -8,13 +8,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import statistics
 import time
 import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.redisops.tair.plugins.module_utils._cluster import slot_ranges
-from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, ReplyError, TargetStateError
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, NoRedisError, ReplyError
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY, CHECKPOINT_PREFIX
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply
@@ -98,6 +99,8 @@ class _Probe:
     def ask_all(self, commands: t.Sequence[t.Sequence[bytes]]) -> list[Reply]:
         try:
             return self._wire.exchange(commands)
+        except NoRedisError:
+            raise
         except ConnectError:
             self._wire.close()
             self._wire = Wire(self._endpoint)  # raises where it is not only this command
@@ -106,7 +109,18 @@ class _Probe:
     def config(self, name: str) -> str | None:
         """One parameter, or None where CONFIG is forbidden or has none of this name."""
         reply = self.ask(b"CONFIG", b"GET", name.encode())
-        return reply[1].decode() if isinstance(reply, list) and len(reply) == 2 else None
+        told = reply[1] if isinstance(reply, list) and len(reply) == 2 else None
+        return told.decode("utf-8", "replace") if isinstance(told, bytes) else None
+
+    def number(self, *names: str) -> int | None:
+        """The first of some parameters that is there, as a number. Raises :class:`ReplyError` where it is none."""
+        for name in names:
+            told = self.config(name)
+            if told is not None:
+                if not re.fullmatch("[0-9]{1,19}", told):
+                    raise ReplyError(f"{self._endpoint} answered {told[:60]!r} to CONFIG GET {name}: that is no number")
+                return int(told)
+        return None
 
     def close(self) -> None:
         self._wire.close()
@@ -117,11 +131,6 @@ def describe_target(endpoint: Endpoint) -> Target:
     probe = _Probe(endpoint)
     with contextlib.closing(probe):
         facts = _facts(endpoint)
-        if facts is not None and facts.mode == "sentinel":
-            raise TargetStateError(
-                f"{endpoint} is a sentinel: it knows where the data is, and holds none",
-                todo="Give the address of the primary that it watches",
-            )
         topology = _topology(facts, probe)
         nodes = [facts] if topology != "cluster" else [_facts(node) for node in _masters(probe, endpoint)]
         told = [node for node in nodes if node is not None]
@@ -156,6 +165,8 @@ def _facts(endpoint: Endpoint) -> ServerFacts | None:
     client = connect(endpoint)
     try:
         return server_facts(client, endpoint)
+    except NoRedisError:
+        raise
     except (ReplyError, ConnectError):
         return None
     finally:
@@ -210,8 +221,8 @@ def _obstacles(facts: ServerFacts | None, probe: _Probe, topology: Topology) -> 
     if topology == "cluster" and _fields(probe.ask(b"CLUSTER", b"INFO")).get("cluster_state") == "fail":
         found.append("the cluster is not whole (cluster_state:fail)")
     if "min_slaves_good_slaves" in info:
-        needed = probe.config("min-replicas-to-write") or probe.config("min-slaves-to-write") or "0"
-        if int(info["min_slaves_good_slaves"]) < int(needed):
+        needed = probe.number("min-replicas-to-write", "min-slaves-to-write") or 0
+        if info["min_slaves_good_slaves"] < needed:
             found.append(
                 f"it wants {needed} good replicas and has {info['min_slaves_good_slaves']} (min-replicas-to-write)"
             )
@@ -238,9 +249,9 @@ def _refused_writes(probe: _Probe) -> list[str]:
 
 def _databases(facts: ServerFacts | None, probe: _Probe, topology: Topology) -> int:
     """How many databases there are: as CONFIG says, else as far as SELECT goes."""
-    told = probe.config("cluster-databases" if topology == "cluster" else "databases")
+    told = probe.number("cluster-databases" if topology == "cluster" else "databases")
     if told is not None:
-        return int(told)
+        return told
     if topology == "cluster" or not _selects(probe, 1):
         return 1
     known, beyond = 1, 2
@@ -276,7 +287,7 @@ def _keyspace(
 
 def _size(probe: _Probe, database: int) -> int:
     size = probe.ask_all([(b"SELECT", b"%d" % database), (b"DBSIZE",), (b"SELECT", b"0")])[1]
-    return size if isinstance(size, int) else 0
+    return max(size, 0) if isinstance(size, int) else 0
 
 
 def _holds_checkpoint(probe: _Probe, database: int) -> bool:
@@ -289,22 +300,28 @@ def _own_keys(probe: _Probe, database: int) -> int:
     select, back = (b"SELECT", b"%d" % database), (b"SELECT", b"0")
     scan = (b"SCAN", b"0", b"MATCH", CHECKPOINT_PREFIX + b"*", b"COUNT", b"%d" % (10 * _FEW_KEYS))
     reply = probe.ask_all([select, scan, back])[1]
-    return len(set(reply[1])) if isinstance(reply, list) else 0
+    if not isinstance(reply, list) or len(reply) != 2 or not isinstance(reply[1], list):
+        return 0
+    return len({key for key in reply[1] if isinstance(key, bytes)})
 
 
 def _maxmemory(nodes: list[ServerFacts], probe: _Probe) -> int | None:
     if nodes and all("maxmemory" in node.info for node in nodes):
         return sum(node.maxmemory for node in nodes)
-    told = probe.config("maxmemory")
-    return int(told) if told is not None else None
+    return probe.number("maxmemory")
 
 
 def _modules(facts: ServerFacts | None, probe: _Probe) -> tuple[str, ...]:
     if facts is not None and "modules" in facts.info:
         return tuple(loaded_modules(facts))
     reply = probe.ask(b"MODULE", b"LIST")
-    listed = [dict(zip(flat[::2], flat[1::2])) for flat in reply] if isinstance(reply, list) else []
-    return tuple(sorted(module[b"name"].decode() for module in listed))
+    listed = [dict(zip(flat[::2], flat[1::2])) for flat in _lists_in(reply) if all(type(x) is bytes for x in flat[::2])]
+    names = [module[b"name"] for module in listed if isinstance(module.get(b"name"), bytes)]
+    return tuple(sorted(name.decode("utf-8", "replace") for name in names))
+
+
+def _lists_in(reply: Reply) -> list[list[Reply]]:
+    return [each for each in reply if isinstance(each, list)] if isinstance(reply, list) else []
 
 
 def _total(nodes: list[ServerFacts], name: str) -> int | None:
@@ -326,4 +343,4 @@ def _fields(reply: Reply) -> dict[str, str]:
     """A reply of ``name:value`` lines, such as CLUSTER INFO's; empty for an error."""
     if not isinstance(reply, bytes):
         return {}
-    return dict(line.split(":", 1) for line in reply.decode().split("\r\n") if ":" in line)
+    return dict(line.split(":", 1) for line in reply.decode("utf-8", "replace").split("\r\n") if ":" in line)

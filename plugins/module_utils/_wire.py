@@ -16,7 +16,13 @@ import secrets
 import socket
 import typing as t
 
-from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, ReplyError
+from ansible_collections.redisops.tair.plugins.module_utils._bounds import (
+    LARGE_REPLY,
+    NAMES_REPLY,
+    SMALL_REPLY,
+    ReplyStream,
+)
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, NoRedisError, ReplyError
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, connected_socket
 from ansible_collections.redisops.tair.plugins.module_utils._replies import explain, next_step
 from ansible_collections.redisops.tair.plugins.module_utils._resp import (
@@ -28,19 +34,33 @@ from ansible_collections.redisops.tair.plugins.module_utils._resp import (
 )
 
 #: The readers are fastest when fed small pieces.
-_RECEIVE_BYTES = 16 * 1024
-#: What is not parsed comes in larger ones.
-_SECTION_BYTES = 256 * 1024
+_PARSED_BYTES = 16 * 1024
+#: Bytes of a reply that is a number.
+_LONGEST_NUMBER = 24
+
+#: Commands whose replies hold no value, however large the data are.
+_WITHOUT_VALUES = frozenset(
+    (
+        b"CONFIG",
+        b"DBSIZE",
+        b"DEL",
+        b"EXISTS",
+        b"INFO",
+        b"MEMORY",
+        b"PEXPIRETIME",
+        b"PING",
+        b"PTTL",
+        b"READONLY",
+        b"SELECT",
+        b"TIME",
+        b"TYPE",
+    )
+)
+
+_WITH_NAMES = frozenset((b"FUNCTION", b"RANDOMKEY", b"SCAN"))
 
 #: Replies as the server wrote them, where it answers marks; else as values.
 Section = t.Union[bytes, t.List[Reply]]
-
-
-class Closed(OSError):
-    """The server closed the connection."""
-
-    def __init__(self) -> None:
-        super().__init__("the server closed it")
 
 
 def bulk(arg: bytes) -> bytes:
@@ -62,13 +82,13 @@ def replies_in(section: Section, count: int) -> list[Reply]:
     """The ``count`` replies of a section, errors among them."""
     if isinstance(section, list):
         return section
-    if section.startswith(b":"):
+    if section.startswith(b":") and len(section) < _LONGEST_NUMBER * count:
         with contextlib.suppress(ValueError):  # something else among the numbers
             return _counted([int(number) for number in section[1:].split(b"\r\n:")], count)
     reader = reply_reader()
     replies: list[Reply] = []
-    for start in range(0, len(section), _RECEIVE_BYTES):
-        reader.feed(section[start : start + _RECEIVE_BYTES])
+    for start in range(0, len(section), _PARSED_BYTES):
+        reader.feed(section[start : start + _PARSED_BYTES])
         reply = reader.gets()
         while reply is not False:
             replies.append(reply)
@@ -90,18 +110,25 @@ class Wire:
     they are wanted at all.
 
     A request that is sent while replies are due should stay below some 64 KB: nobody reads while it is being sent.
-    All methods raise :class:`ConnectError` when the connection breaks or a reply takes longer than ``timeout`` seconds.
+    All methods raise :class:`ConnectError` when the connection breaks or a reply takes longer than ``timeout`` seconds, or is larger than ``limit``.
     """
 
     def __init__(
-        self, endpoint: Endpoint, *, timeout: float = 60.0, sections: bool = False, allow_misconf: bool = False
+        self,
+        endpoint: Endpoint,
+        *,
+        timeout: float | None = None,
+        limit: int = LARGE_REPLY,
+        sections: bool = False,
+        allow_misconf: bool = False,
     ) -> None:
+        """``timeout``: seconds for a reply, see :meth:`Endpoint.reply_timeout`. ``limit``: bytes of a reply."""
         self.endpoint = endpoint
         self._client = connect(endpoint, timeout=timeout, allow_misconf=allow_misconf)  # keeps the socket open
         self._socket = connected_socket(self._client)
         self.database = 0
-        self._reader = reply_reader()
-        self._rest = b""
+        self._timeout = self._client.timeout
+        self._stream = ReplyStream(self._socket, timeout=self._timeout, limit=limit, fast=limit > LARGE_REPLY)
         token = secrets.token_hex(16).encode()  # no value holds it: nobody has seen it yet
         self._mark = bulk(token)
         self.mark = b""
@@ -115,56 +142,36 @@ class Wire:
     def send(self, request: bytes) -> None:
         """Send encoded commands."""
         try:
+            self._socket.settimeout(self._timeout)
             self._socket.sendall(request)
         except OSError as exc:
             raise self._broken(exc) from exc
 
-    def receive(self, count: int) -> list[Reply]:
-        """The next ``count`` replies; errors are among them as :class:`ErrorReply`."""
-        replies: list[Reply] = []
-        gets, feed, receive, append = self._reader.gets, self._reader.feed, self._socket.recv, replies.append
+    def receive(self, count: int, limit: int | None = None) -> list[Reply]:
+        """The next ``count`` replies; errors are among them as :class:`ErrorReply`. ``limit``: bytes of each."""
         try:
-            while count:
-                reply = gets()
-                if reply is False:
-                    data, self._rest = self._rest or receive(_RECEIVE_BYTES), b""
-                    if not data:
-                        raise Closed
-                    feed(data)
-                else:
-                    append(reply)
-                    count -= 1
+            return self._stream.receive(count, limit)
         except (OSError, BadReply) as exc:
             raise self._broken(exc) from exc
-        return replies
 
-    def section(self, count: int) -> Section:
-        """The next ``count`` replies, which a mark follows."""
+    def section(self, count: int, limit: int | None = None) -> Section:
+        """The next ``count`` replies, which a mark follows. ``limit``: bytes that they may have."""
         if not self.mark:
-            return self.receive(count)
-        mark, overlap = self._mark, len(self._mark) - 1
-        pieces, tail, data = [], b"", self._rest
+            return self.receive(count, limit)
         try:
-            while True:
-                end = (tail + data).find(mark) - len(tail)  # a mark may come in two pieces
-                if end >= -len(tail):
-                    break
-                pieces.append(data)
-                tail = (tail + data)[-overlap:]
-                data = self._socket.recv(_SECTION_BYTES)
-                if not data:
-                    raise Closed
-        except OSError as exc:
+            return self._stream.until(self._mark, limit)
+        except (OSError, BadReply) as exc:
             raise self._broken(exc) from exc
-        self._rest = data[end + len(mark) :]
-        raw = b"".join(pieces) + data[: max(0, end)]
-        return raw[:end] if end < 0 else raw
 
     def exchange(self, commands: t.Iterable[t.Iterable[bytes]]) -> list[Reply]:
         """Send commands and return their replies, errors among them."""
-        encoded = [encode(command) for command in commands]
+        names, encoded = set(), []
+        for command in map(list, commands):
+            names.add(command[0])
+            encoded.append(encode(command))
         self.send(b"".join(encoded))
-        return self.receive(len(encoded))
+        limit = SMALL_REPLY if names <= _WITHOUT_VALUES else NAMES_REPLY if names <= _WITH_NAMES else None
+        return self.receive(len(encoded), limit)
 
     def call(self, *command: bytes) -> Reply:
         """Send one command and return its reply. Raises :class:`ReplyError` for an error."""
@@ -191,9 +198,19 @@ class Wire:
         text = str(reply)
         return ReplyError(f"{self.endpoint} answered {explain(text)} to {command}", todo=next_step(text))
 
+    def senseless(self, command: bytes, reply: Reply) -> ReplyError:
+        """The error for a reply that is none to its command, as of another type."""
+        return ReplyError(
+            f"{self.endpoint} answered {repr(reply)[:60]} to {command.decode()}, which makes no sense",
+            todo="Check that this is a Redis server and nothing else, and look at its log",
+        )
+
     def _broken(self, exc: OSError | BadReply) -> ConnectError:
         if isinstance(exc, socket.timeout):
-            what = f"{self.endpoint} has not answered for {self._socket.gettimeout():g} s"
+            what = f"{self.endpoint} has not answered for {self._timeout:g} s"
+        elif isinstance(exc, BadReply):
+            what = f"{self.endpoint} does not answer as a Redis server does: {exc}"
         else:
             what = f"The connection to {self.endpoint} broke: {getattr(exc, 'strerror', None) or exc}"
-        return ConnectError(what, todo="Look at the server's log and at the network between, then run again")
+        kind = NoRedisError if isinstance(exc, (BadReply, socket.timeout)) else ConnectError
+        return kind(what, todo="Look at the server's log and at the network between, then run again")

@@ -13,6 +13,7 @@ at the end, so that a key that expired in between is no difference.
 from __future__ import annotations
 
 import time
+import traceback
 import typing as t
 from dataclasses import replace
 from functools import partial
@@ -36,9 +37,10 @@ from ansible_collections.redisops.tair.plugins.module_utils._compare.report impo
 from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import Side, batches
 from ansible_collections.redisops.tair.plugins.module_utils._compare.sieve import Sieve, extra_keys
 from ansible_collections.redisops.tair.plugins.module_utils._compare.values import Finding, counted
-from ansible_collections.redisops.tair.plugins.module_utils._errors import TairError
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError, TairError
 from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.plugins.module_utils._resp import BadReply
 
 #: Suspects held before they are looked at again. Where everything differs they would fill the memory.
 _MAX_SUSPECTS = 20_000
@@ -54,6 +56,18 @@ def compare_keyspaces(source: Endpoint, target: Endpoint, options: Options) -> R
     A cluster is compared node by node, each with the keys of the slots that it serves; what slots move meanwhile is an
     error. Through a proxy it is compared as one. Of a source that is a node of a cluster the keys that it serves are compared, whatever else the target holds.
     """
+    try:
+        return _compared(source, target, options)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, BadReply) as exc:
+        # Values are compared as they come: a reply of the wrong type is noticed where it is used.
+        raise ReplyError(
+            f"{source} or {target} answered a command of the comparison with what makes no sense for it",
+            todo="Check that both are Redis servers and nothing else, and look at their logs. If they are, report this",
+            exception=traceback.format_exc(),
+        ) from exc
+
+
+def _compared(source: Endpoint, target: Endpoint, options: Options) -> Report:
     started = time.monotonic()
     report = Report()
     with Side(source) as source_side:

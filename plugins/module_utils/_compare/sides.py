@@ -8,13 +8,17 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.redisops.tair.plugins.module_utils._bounds import NAMES_REPLY, SMALL_REPLY, VALUE_REPLY
 from ansible_collections.redisops.tair.plugins.module_utils._cluster import own_slots
+from ansible_collections.redisops.tair.plugins.module_utils._cursor import Course, scan_reply
+from ansible_collections.redisops.tair.plugins.module_utils._info import parse_info
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, KeyFilter
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect, speaking_to
 from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
 from ansible_collections.redisops.tair.plugins.module_utils._server_facts import server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Section, Wire, for_each, head, replies_in
@@ -73,7 +77,7 @@ class Side:
         self.has_field_expiry = self.wire.supports(b"HPEXPIRETIME", _NOBODYS_KEY, b"FIELDS", b"1", b"f")
         self.checkpoints: dict[int, int] = {}
         """Our own keys in the databases that were scanned. No scan returns them."""
-        self._clock_ahead = milliseconds(self.wire.call(b"TIME")) - time.time() * 1000
+        self._clock_ahead = self._clock() - time.time() * 1000
         self._expiry_head = head(2, b"PEXPIRETIME" if self.tells_expiry else b"PTTL")
 
     def __enter__(self) -> Side:
@@ -91,6 +95,13 @@ class Side:
         told = self.wire.exchange([(b"SCAN", b"0", b"COUNT", b"1")])[0]
         return isinstance(told, list) and len(told) == 2
 
+    def _clock(self) -> float:
+        told = self.wire.call(b"TIME")
+        try:
+            return milliseconds(told)
+        except (TypeError, ValueError):
+            raise self.wire.senseless(b"TIME", told) from None
+
     @property
     def build(self) -> tuple[str, ...]:
         """Two servers with the same build write the same DUMP for the same value in the same encoding."""
@@ -102,7 +113,7 @@ class Side:
 
     def connect(self) -> Wire:
         """One more connection, closed together with the others."""
-        self._wires.append(Wire(self.endpoint, sections=True))
+        self._wires.append(Wire(self.endpoint, limit=VALUE_REPLY, sections=True))
         if self.is_node and self.facts.role == "slave":
             self._wires[-1].call(b"READONLY")  # else it sends us to its master
         return self._wires[-1]
@@ -110,13 +121,16 @@ class Side:
     def volumes(self) -> dict[int, Volume]:
         """The databases that hold keys."""
         volumes = {}
-        for line in self.wire.call(b"INFO", b"keyspace").decode().split("\r\n"):
-            name, _colon, numbers = line.partition(":")
-            if name.startswith("db") and name[2:].isdigit():
-                told = dict(pair.split("=", 1) for pair in numbers.split(","))
+        reply = self.wire.call(b"INFO", b"keyspace")
+        if not isinstance(reply, bytes):
+            raise self.wire.senseless(b"INFO", reply)
+        with speaking_to(self.endpoint, "reading INFO"):
+            info = parse_info(reply)
+        for name, told in info.items():
+            if re.fullmatch("db[0-9]{1,9}", name):
                 # Redis 7.4 calls it the one, Valkey 9 the other.
                 hashes = told.get("subexpiry", told.get("keys_with_volatile_items"))
-                volumes[int(name[2:])] = Volume(int(told["keys"]), self.has_field_expiry and hashes != "0")
+                volumes[int(name[2:])] = Volume(told["keys"], self.has_field_expiry and hashes != 0)
         return volumes
 
     def size(self, database: int) -> int:
@@ -124,6 +138,8 @@ class Side:
         self.wire.select(database)
         told = self.wire.exchange([(b"DBSIZE",)])[0]
         if isinstance(told, int):
+            if told < 0:
+                raise self.wire.senseless(b"DBSIZE", told)
             return told
         volume = self.volumes().get(database)  # a proxy that knows no DBSIZE
         return volume.keys if volume else 0
@@ -131,10 +147,12 @@ class Side:
     def scan(self, database: int, wanted: KeyFilter) -> t.Iterator[list[bytes]]:
         """The keys of a database in batches of about :data:`BATCH`. A key may come twice (SCAN says so)."""
         self._scanner.select(database)
-        cursor, ours = b"0", 0
+        cursor, ours, course = b"0", 0, Course(self.endpoint)
         self._send_scan(cursor)
         while True:
-            cursor, scanned = self._scanner.checked(self._scanner.receive(1)[0], b"SCAN")
+            reply = self._scanner.checked(self._scanner.receive(1, NAMES_REPLY)[0], b"SCAN")
+            ((cursor, scanned),) = scan_reply(self._scanner, reply)[:1]
+            course.step(cursor, len(scanned))
             if cursor != b"0":
                 self._send_scan(cursor)  # the server is busy with it while the caller is with these keys
             keys = scanned
@@ -183,9 +201,13 @@ class Side:
         mark, now = self.wire.mark, b"" if self.tells_expiry else _TIME
         self.wire.send(for_each(keys, before, after) + mark + now + for_each(keys, self._expiry_head, b"") + mark)
 
-    def receive_looks(self, count: int) -> tuple[Section, Section]:
-        """What was sent for ``count`` keys is answered by these: the replies to the command, and the expiries."""
-        return self.wire.section(count), self.wire.section(count if self.tells_expiry else count + 1)
+    def receive_looks(self, count: int, limit: int | None = None) -> tuple[Section, Section]:
+        """What was sent for ``count`` keys is answered by these: the replies to the command, and the expiries.
+
+        ``limit``: bytes that the replies to the command may have.
+        """
+        values = self.wire.section(count, limit)
+        return values, self.wire.section(count if self.tells_expiry else count + 1, short_replies(count))
 
     def expiries(self, section: Section, count: int) -> list[int]:
         """The expiries of ``count`` keys: a Unix time in milliseconds, :data:`GONE` or :data:`NO_EXPIRY`.
@@ -196,7 +218,8 @@ class Side:
         start = 0.0 if self.tells_expiry else milliseconds(replies.pop(0))
         for expiry in replies:
             if not isinstance(expiry, int):
-                raise self.wire.refused("PEXPIRETIME" if self.tells_expiry else "PTTL", expiry)
+                self.wire.checked(expiry, command := b"PEXPIRETIME" if self.tells_expiry else b"PTTL")
+                raise self.wire.senseless(command, expiry)
         return replies if self.tells_expiry else [round(start + left) if left >= 0 else left for left in replies]
 
     def expiry_commands(self, key: bytes) -> tuple[Command, Command]:
@@ -205,6 +228,11 @@ class Side:
 
     def expiry(self, now: list[bytes], told: int) -> int:
         return told if told < 0 or self.tells_expiry else round(milliseconds(now) + told)
+
+
+def short_replies(count: int) -> int:
+    """Bytes that replies with a number or a word each may have."""
+    return SMALL_REPLY + 128 * count
 
 
 def batches(keys: t.Sequence[bytes]) -> t.Iterator[list[bytes]]:

@@ -26,7 +26,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._compare.closer impo
     missing,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._compare.pair import Look, Pair
-from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import GONE, TYPE, Side
+from ansible_collections.redisops.tair.plugins.module_utils._compare.sides import GONE, TYPE, Side, short_replies
 from ansible_collections.redisops.tair.plugins.module_utils._compare.values import (
     Finding,
     expiry_difference,
@@ -147,10 +147,10 @@ class Sieve:
             sizes = [self._size_head(typed.kinds[i]) + typed.encoded[i] for i in sized]
             ahead.send(b"".join([*sizes, ahead.mark, for_each(fresh.encoded, *TYPE), ahead.mark]))
             yield ready
-            for i, size in zip(sized, replies_in(ahead.section(len(sized)), len(sized))):
+            for i, size in zip(sized, replies_in(ahead.section(len(sized), short_replies(len(sized))), len(sized))):
                 if isinstance(size, int):  # else it is gone, or another type by now: its flight will tell
                     typed.sizes[i] = size if self._pair.source.tells_memory else size * GUESSED_ELEMENT
-            fresh.kinds = self._kinds(ahead.section(len(keys)), len(keys))
+            fresh.kinds = self._kinds(ahead.section(len(keys), short_replies(len(keys))), len(keys))
             fresh.sizes = [0] * len(keys)
             ready, typed = typed, fresh
 
@@ -210,6 +210,12 @@ class Sieve:
             return _VALUES[kind]
         return _LENGTHS.get(kind, TYPE)
 
+    def _limit(self, kind: bytes, count: int) -> int | None:
+        """Bytes that the replies for so many keys may have; None where a value may be as large as it likes."""
+        if not self._full or kind not in _VALUES:
+            return short_replies(count)
+        return short_replies(count) + count * _SMALL_STRING if kind == b"string" else None
+
     def _send(self, flight: Flight) -> None:
         before, after = self._command(flight.kind)
         for side in (self._pair.source, self._pair.target):
@@ -218,8 +224,9 @@ class Sieve:
     def _judged(self, flight: Flight) -> t.Iterator[Found]:
         kind, pair = flight.kind, self._pair
         count = len(flight.keys)
-        source, source_told = pair.source.receive_looks(count)
-        target, target_told = pair.target.receive_looks(count)
+        limit = self._limit(kind, count)
+        source, source_told = pair.source.receive_looks(count, limit)
+        target, target_told = pair.target.receive_looks(count, limit)
         same = source == target and self._conclusive(kind, source)
         if same and source_told == target_told and not self._wants_fields(kind):
             return  # most often it is so, and nothing had to be parsed
@@ -319,7 +326,7 @@ def _still_there(pair: Pair, keys: list[bytes]) -> t.Iterator[Found]:
     target = pair.target
     count = len(keys)
     target.send_looks([*map(bulk, keys)], *TYPE)
-    kinds, told = target.receive_looks(count)
+    kinds, told = target.receive_looks(count, short_replies(count))
     for key, kind, expiry in zip(keys, replies_in(kinds, count), target.expiries(told, count)):
         if expiry != GONE and not pair.expired(expiry):
             yield key, [Finding("extra", "absent", f"{kind.decode()}, {told_expiry(expiry)}")]

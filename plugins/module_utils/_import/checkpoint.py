@@ -117,8 +117,11 @@ def _records(wire: Wire, databases: t.Iterable[int]) -> t.Iterator[tuple[int, Ch
     for database in databases:
         wire.select(database)
         *_queued, executed = wire.exchange([(b"MULTI",), (b"HGETALL", CHECKPOINT_KEY), (b"EXEC",)])
-        (fields,) = wire.checked(executed, b"EXEC")
-        for value in wire.checked(fields, b"HGETALL")[1::2]:
+        replies = wire.checked(executed, b"EXEC")
+        fields = wire.checked(replies[0], b"HGETALL") if isinstance(replies, list) and len(replies) == 1 else None
+        if not isinstance(fields, list) or set(map(type, fields)) - {bytes}:
+            raise wire.senseless(b"HGETALL", replies)
+        for value in fields[1::2]:
             checkpoint = Checkpoint.parse(value)
             if checkpoint is not None:
                 yield database, checkpoint

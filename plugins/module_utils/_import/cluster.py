@@ -50,9 +50,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoi
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Reply
 from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts, server_facts
 
-if t.TYPE_CHECKING:
-    import redis
-
 
 class Cluster:
     """See :class:`Topology`. ``timeout``: seconds to wait for any one answer. ``proxied``: whether a proxy stands in front of it,
@@ -214,7 +211,7 @@ class Cluster:
         with contextlib.closing(self), contextlib.ExitStack() as clients:
 
             def open_pipe(node: Node) -> Pipe[t.Any]:
-                client: redis.Redis = connect(slots.endpoint_of(node), timeout=self._timeout)
+                client = connect(slots.endpoint_of(node), timeout=self._timeout)
                 clients.callback(client.close)
                 name_connection(client, session.checkpoint.id)
                 return Pipe(connected_socket(client), window=window, timeout=self._timeout, pace=pace)

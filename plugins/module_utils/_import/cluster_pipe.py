@@ -236,7 +236,11 @@ class ClusterPipe:
             sent: list[_Share] = []
             for entry in again:
                 asks = entry.found.kind == "ASK" and entry.found.node is not None
-                node = t.cast(Node, entry.found.node) if asks else self._slots.owner(key_slot(entry.key))
+                node = (
+                    self._slots.known(t.cast(Node, entry.found.node))
+                    if asks
+                    else self._slots.owner(key_slot(entry.key))
+                )
                 data = [_ASKING, *entry.part.data] if asks else list(entry.part.data)
                 share = _Share(data, entry.part.size, entry.part.expected + asks, node=node)
                 self._pipe(node).submit(share)

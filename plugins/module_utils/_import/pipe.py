@@ -20,6 +20,7 @@ import typing as t
 from collections import deque
 from dataclasses import dataclass, field
 
+from ansible_collections.redisops.tair.plugins.module_utils._bounds import SLOWEST, VALUE_REPLY, Unfinished
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
 from ansible_collections.redisops.tair.plugins.module_utils._resp import BadReply, Reply, reply_reader
 
@@ -68,7 +69,8 @@ class Pipe(t.Generic[R]):
     """A connected, logged-in socket used as a pipeline.
 
     ``window``: at most so many bytes may wait for their replies; when they do, ``submit`` waits for the server.
-    ``timeout``: seconds without any progress in either direction after which the connection counts as lost.
+    ``timeout``: seconds of waiting without a whole reply, or anything sent, after which the connection counts as lost; a
+    large reply has one more for each :data:`SLOWEST` bytes.
     ``pace``: called with a number of bytes before they are sent; may sleep, to limit the rate.
     """
 
@@ -90,6 +92,9 @@ class Pipe(t.Generic[R]):
         self._waiting: deque[R] = deque()
         self._done: deque[R] = deque()
         self._outstanding = 0  # bytes of the requests in _waiting
+        self._unfinished = Unfinished(VALUE_REPLY)
+        self._waited = 0.0
+        """Seconds spent waiting since the last whole reply, or since something could be sent."""
 
     def submit(self, request: R) -> None:
         """Send a request; returns when its last byte is with the operating system. Raises :class:`ConnectionLost`."""
@@ -130,7 +135,10 @@ class Pipe(t.Generic[R]):
         self._pace(len(view))
         while view:
             piece = view
-            view = view[self._try(lambda: self._sock.send(piece)) :]  # noqa: B023
+            sent = self._try(lambda: self._sock.send(piece))  # noqa: B023
+            if sent:
+                self._waited = 0.0
+                view = view[sent:]
 
     def _send_file(self, part: FileRange) -> None:
         offset = part.start
@@ -171,16 +179,21 @@ class Pipe(t.Generic[R]):
 
     def _assign(self, data: bytes) -> None:
         """Give the replies in ``data`` to the requests that they answer."""
-        self._reader.feed(data)
         try:
+            self._unfinished.add(data, self._waiting[0].expected if self._waiting else 0, self._reader)
+            self._reader.feed(data)
             while self._waiting:
                 request = self._waiting[0]
                 replies, expected, gets = request.replies, request.expected, self._reader.gets
+                taken = len(replies)
                 while len(replies) < expected:
                     reply = gets()
                     if reply is False:
+                        if len(replies) > taken:
+                            self._progress()
                         return
                     replies.append(reply)
+                self._progress()
                 self._waiting.popleft()
                 self._outstanding -= request.size
                 self._done.append(request)
@@ -189,16 +202,23 @@ class Pipe(t.Generic[R]):
         except BadReply as exc:
             raise ConnectionLost(f"the server's answer is no Redis reply: {exc}") from exc
 
+    def _progress(self) -> None:
+        """Take note of a whole reply. Single bytes are no progress: a server could go on with these for ever."""
+        self._unfinished.clear()
+        self._waited = 0.0
+
     def _wait(self, events: int) -> int:
         """Wait until the socket is ready for one of ``events``; those it is ready for."""
         self._poll.register(self._sock, events)
-        deadline = time.monotonic() + self._timeout
         while True:
-            ready = self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+            left = self._timeout + self._unfinished.size / SLOWEST - self._waited
+            if left <= 0:
+                raise ConnectionLost(f"the server did not answer for {self._timeout:g} s")
+            began = time.monotonic()
+            ready = self._poll.poll(left * 1000)
+            self._waited += time.monotonic() - began
             if ready:
                 return ready[0][1] | (select.POLLIN if ready[0][1] & ~select.POLLOUT else 0)
-            if time.monotonic() >= deadline:
-                raise ConnectionLost(f"the server did not answer for {self._timeout:g} s")
 
 
 def paced(rate: int) -> t.Callable[[int], None]:

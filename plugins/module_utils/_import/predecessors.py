@@ -15,12 +15,9 @@ from __future__ import annotations
 import re
 from contextlib import closing, suppress
 
-from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, ReplyError
+from ansible_collections.redisops.tair.plugins.module_utils._redis import Client, Endpoint, speaking_to
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
-
-with suppress(ImportError):
-    import redis  # _redis tells when it is missing
 
 _CLIENT = re.compile(rb"^id=(\d+) addr=(\S+) .*?name=(\S*) ", re.MULTILINE)
 
@@ -47,14 +44,13 @@ def end_predecessors(endpoint: Endpoint, import_name: str, *, timeout: float) ->
     return False
 
 
-def name_connection(client: redis.Redis, import_name: str) -> None:
+def name_connection(client: Client, import_name: str) -> None:
     """Give a connection the name of its import, by which a later run finds it. Raises :class:`ConnectError` where it is lost."""
     try:
-        client.client_setname(_connection_name(import_name))
-    except redis.ResponseError:
+        with speaking_to(client.endpoint, "naming the connection (CLIENT SETNAME)"):
+            client.execute_command("CLIENT SETNAME", _connection_name(import_name))
+    except ReplyError:
         pass  # the account may not
-    except redis.RedisError as exc:
-        raise ConnectError(f"The connection was lost as soon as it was made: {exc}") from exc
 
 
 def _connection_name(import_name: str) -> str:

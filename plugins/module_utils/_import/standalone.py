@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Frame
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
-from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, NoRedisError
 from ansible_collections.redisops.tair.plugins.module_utils._group import keys_within
 from ansible_collections.redisops.tair.plugins.module_utils._import.checkpoint import (
     Checkpoint,
@@ -31,6 +31,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.topology imp
 from ansible_collections.redisops.tair.plugins.module_utils._import.transactions import send_transactions
 from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_KEY
 from ansible_collections.redisops.tair.plugins.module_utils._redis import (
+    Client,
     Endpoint,
     connect,
     connected_socket,
@@ -40,9 +41,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._replies import expl
 from ansible_collections.redisops.tair.plugins.module_utils._resp import ErrorReply, Reply, encode
 from ansible_collections.redisops.tair.plugins.module_utils._server_facts import ServerFacts, server_facts
 from ansible_collections.redisops.tair.plugins.module_utils._wire import Wire
-
-with contextlib.suppress(ImportError):
-    import redis  # _redis tells when it is missing
 
 
 class Standalone:
@@ -54,11 +52,11 @@ class Standalone:
     def __init__(self, endpoint: Endpoint, timeout: float) -> None:
         self.endpoint = endpoint
         self._timeout = timeout
-        self._connected: redis.Redis | None = None
+        self._connected: Client | None = None
         self._names_connections = True
 
     @property
-    def _client(self) -> redis.Redis:
+    def _client(self) -> Client:
         if self._connected is None:
             self._connected = connect(self.endpoint, timeout=self._timeout)
         return self._connected
@@ -76,7 +74,8 @@ class Standalone:
         best = 60.0
         for _try in range(3):
             started = time.monotonic()
-            self._client.ping()
+            with speaking_to(self.endpoint, "measuring the round trip (PING)"):
+                self._client.ping()
             best = min(best, time.monotonic() - started)
         return best
 
@@ -91,9 +90,9 @@ class Standalone:
         keyspace, keys = self.facts()[0].keyspace, 0
         with speaking_to(self.endpoint, "looking for our own keys"):
             for database, count in keyspace.items():
-                self._client.select(database)
-                keys += count - int(self._client.exists(CHECKPOINT_KEY))
-            self._client.select(0)
+                self._client.execute_command("SELECT", database)
+                keys += count - (self._client.execute_command("EXISTS", CHECKPOINT_KEY) == 1)
+            self._client.execute_command("SELECT", 0)
         return keys
 
     def ask(self, key: bytes, command: t.Sequence[bytes]) -> Reply:
@@ -106,6 +105,8 @@ class Standalone:
             with contextlib.closing(Wire(self.endpoint, timeout=self._timeout)) as wire:
                 try:
                     (reply,) = wire.exchange([(b"SELECT", b"%d" % number)])
+                except NoRedisError:
+                    raise
                 except ConnectError:  # there are proxies that hang up
                     refused[number] = "the connection was closed"
                     continue
@@ -119,8 +120,8 @@ class Standalone:
 
     def empty(self) -> None:
         with speaking_to(self.endpoint, "emptying it"):
-            self._client.flushall()
-            with contextlib.suppress(redis.ResponseError):  # it has none, being older than 7.0
+            self._client.execute_command("FLUSHALL")
+            with contextlib.suppress(ErrorReply):  # it has none, being older than 7.0
                 self._client.execute_command("FUNCTION", "FLUSH")
 
     def forget(self, name: str) -> None:

@@ -38,7 +38,7 @@ REPLIES = [
     ("ASK 3999 127.0.0.1:6381", "node of a cluster"),
     ("CROSSSLOT Keys in request don't hash to the same slot", "several slots"),
     ("ERR command keys must in same slot", "several slots"),
-    ("ERR Protocol error: too big inline request", "RDB preamble"),
+    ("ERR Protocol error: too big inline request", "bytes that are no command"),
     ("ERR Protocol error: unbalanced quotes in request", "RDB preamble"),
     ("ERR unknown command 'HPEXPIREAT'", "does not know this command"),
     ("ERR unknown subcommand 'LOAD'. Try FUNCTION HELP.", "does not know this command"),
