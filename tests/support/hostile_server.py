@@ -95,6 +95,8 @@ class HostileServer:
         self.port: int = self._listener.getsockname()[1]
         self._clients: list[socket.socket] = []
         self.received: list[list[bytes]] = []
+        self.reached = 0.0
+        """When the first client came, by ``time.monotonic``."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> HostileServer:
@@ -117,6 +119,7 @@ class HostileServer:
             while True:
                 client, _address = self._listener.accept()
                 self._clients.append(client)
+                self.reached = self.reached or time.monotonic()
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
