@@ -65,7 +65,7 @@ options:
     type: path
   connect_timeout:
     description:
-      - Seconds to wait for the connection.
+      - Seconds to wait for the connection. A reply may take six times as long, unless the module has an option C(timeout).
     type: float
     default: 10.0
 requirements:

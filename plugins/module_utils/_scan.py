@@ -146,8 +146,11 @@ def _fields(reply: Reply) -> dict[t.Any, t.Any]:
 
 def _given_back(summary: list[t.Any]) -> bool:
     """Whether a group has pending entries of no consumer: those that XNACK has given back."""
-    total, _first, _last, consumers = summary
-    return bool(total > sum(int(count) for _name, count in consumers or ()))
+    try:
+        total, _first, _last, consumers = summary
+        return bool(total > sum(int(count) for _name, count in consumers or ()))
+    except (TypeError, ValueError):
+        raise Unfinished from None
 
 
 def _found(kind: str, database: int, key: bytes) -> FoundKey:

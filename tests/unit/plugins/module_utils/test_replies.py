@@ -39,7 +39,7 @@ REPLIES = [
     ("CROSSSLOT Keys in request don't hash to the same slot", "several slots"),
     ("ERR command keys must in same slot", "several slots"),
     ("ERR Protocol error: too big inline request", "bytes that are no command"),
-    ("ERR Protocol error: unbalanced quotes in request", "RDB preamble"),
+    ("ERR Protocol error: unbalanced quotes in request", "bytes that are no command"),
     ("ERR unknown command 'HPEXPIREAT'", "does not know this command"),
     ("ERR unknown subcommand 'LOAD'. Try FUNCTION HELP.", "does not know this command"),
     ("ERR syntax error", "does not know this form"),
