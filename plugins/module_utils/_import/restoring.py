@@ -160,7 +160,7 @@ def _refuse_unless_kept(session: Session, part: Part, kind: str, expiring: Expir
     compat, takes = session.compat, session.options.selection.takes
     name, command = (FIELD_TTL, b"HPEXPIREAT") if kind == "hash" else (MEMBER_TTL, b"PEXPIREMEMBERAT")
     wanted = [f"'{printable(key)}' of database {db}" for key, db in expiring.first if takes(key, db)]
-    if not wanted or session.rdb.keydb or not compat.lacks(command) or compat.drops(name):
+    if not wanted or not compat.lacks(b"PEXPIREMEMBERAT") or not compat.lacks(command) or compat.drops(name):
         return
     if session.options.stop_at_error:
         raise TargetStateError(
