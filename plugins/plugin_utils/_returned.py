@@ -91,7 +91,7 @@ def checked(result: Result, module: str, host: str, *, asynchronous: bool = Fals
             kept[name] = _on_one_line(_clean(value)) if name in _ONE_LINE else _clean(value)
         if "diff" in kept:
             kept["diff"] = {
-                name: text for name, text in kept["diff"].items() if name in _OF_DIFF and isinstance(text, str)
+                name: text for name, text in kept["diff"].items() if name in _OF_DIFF and isinstance(text, (str, dict))
             }
         for name in ("warnings", "deprecations"):
             if kept.get(name):
