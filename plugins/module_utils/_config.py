@@ -12,13 +12,34 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.redisops.tair.plugins.module_utils._errors import ReplyError, TairError
-from ansible_collections.redisops.tair.plugins.module_utils._redis import Client, Endpoint, config_get, config_set
+from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, ReplyError, TairError
+from ansible_collections.redisops.tair.plugins.module_utils._redis import (
+    Client,
+    ConfigForbiddenError,
+    Endpoint,
+    config_get,
+    config_set,
+)
 
 _UNITS = {"b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30}
 
-#: Parameters whose value is a secret: never in a message or a diff.
-_SECRET = re.compile(r"pass|auth|secret|user", re.IGNORECASE)
+#: Parameters whose value is a secret, in Redis, Valkey, KeyDB, Sentinel and Tair: requirepass, masterauth, primaryauth,
+#: tls-key-file-pass, tls-client-key-file-pass, auth-pass, sentinel-pass, 'user' (rules of the ACL) and names like them.
+_SECRET = re.compile(r"pass|auth|secret|token|credential|^user$", re.IGNORECASE)
+#: Names that only look like one of these.
+_NO_SECRET = frozenset(("tls-auth-clients", "tls-auth-clients-user"))
+#: What Ansible shows instead of a secret; given back as a value, it would become the password.
+_MASKS = ("VALUE_SPECIFIED_IN_NO_LOG_PARAMETER", "********")
+
+
+def is_secret(name: str) -> bool:
+    """Return whether the value of a parameter is a secret. The one place that decides it."""
+    return name.lower() not in _NO_SECRET and bool(_SECRET.search(name))
+
+
+def secret_values(settings: t.Mapping[str, t.Any]) -> set[str]:
+    """Return the secrets among the values of parameters, as text, for Ansible to mask wherever they occur."""
+    return {as_server_writes(value) for name, value in settings.items() if is_secret(name)} - {""}
 
 
 @dataclass
@@ -31,12 +52,32 @@ class Plan:
 
     @property
     def changes(self) -> list[str]:
-        return [name for name in self.wanted if _bytes(self.wanted[name]) != _bytes(self.previous[name])]
+        return [name for name in self.wanted if self._differs(name)]
+
+    def _differs(self, name: str) -> bool:
+        wanted, previous = self.wanted[name], self.previous[name]
+        return wanted != previous and (is_secret(name) or _bytes(wanted) != _bytes(previous))
+
+    @property
+    def hidden(self) -> list[str]:
+        """The parameters whose values are not returned."""
+        return [name for name in self.wanted if is_secret(name)]
+
+    @staticmethod
+    def returned(values: dict[str, str]) -> dict[str, str]:
+        """Return the values without the secrets."""
+        return {name: value for name, value in values.items() if not is_secret(name)}
 
     @staticmethod
     def shown(values: dict[str, str], name: str) -> str:
-        """A value as a diff may show it."""
-        return "(not shown)" if _SECRET.search(name) else values[name]
+        """Return a value as a message may show it."""
+        return "(not shown)" if is_secret(name) else values[name]
+
+    def shown_change(self, name: str) -> tuple[str, str]:
+        """Return the values before and after as a diff may show them."""
+        if is_secret(name):
+            return "(not shown)", "(not shown, changes)"
+        return self.previous[name], self.wanted[name]
 
 
 def as_server_writes(value: t.Any) -> str:
@@ -60,6 +101,13 @@ def plan_settings(client: Client, endpoint: Endpoint, settings: dict[str, t.Any]
     Raises :class:`ReplyError` for a parameter that the server lacks, unless ``ignore_missing``.
     """
     plan = Plan()
+    masked = [name for name in settings if is_secret(name) and as_server_writes(settings[name]) in _MASKS]
+    if masked:
+        raise TairError(
+            f"The value given for {', '.join(masked)} is what Ansible shows instead of a secret, not the secret",
+            changed=f"Nothing was changed on {endpoint}",
+            todo="Give the value itself; it can't be taken from the result of an earlier task",
+        )
     for name, value in settings.items():
         current = config_get(client, endpoint, name)
         if current is None:
@@ -83,9 +131,24 @@ def apply_settings(client: Client, endpoint: Endpoint, plan: Plan) -> None:
         try:
             config_set(client, endpoint, name, plan.wanted[name])
         except TairError as exc:
-            exc.changed = _put_back(client, endpoint, plan, done)
-            raise
+            error = _without_value(endpoint, name, exc) if is_secret(name) else exc
+            error.changed = _put_back(client, endpoint, plan, done)
+            raise error from None
         done.append(name)
+
+
+def _without_value(endpoint: Endpoint, name: str, exc: TairError) -> TairError:
+    """Return the error of a refused secret without the server's words, which repeat the value in a form of their own."""
+    if isinstance(exc, ConfigForbiddenError):
+        return ConfigForbiddenError(
+            f"{endpoint} did not set {name}: CONFIG is renamed or forbidden here", todo=exc.todo
+        )
+    if isinstance(exc, ConnectError):
+        return ConnectError(f"The connection to {endpoint} failed while setting {name}", todo=exc.todo)
+    return ReplyError(
+        f"{endpoint} refused the value of {name}; its reason is not shown, as it may hold the value",
+        todo="Check the value, and that the parameter can be set while the server runs",
+    )
 
 
 def _put_back(client: Client, endpoint: Endpoint, plan: Plan, done: list[str]) -> str:

@@ -35,6 +35,8 @@ options:
       - Parameters and the values they shall have. They are set in this order.
       - Values are compared the way the server writes them. C(yes) and C(no) may be given as booleans;
         memory sizes with a unit (V(64mb)) are compared in bytes.
+      - The values of secret parameters, such as C(requirepass), C(masterauth) and C(tls-key-file-pass), are never shown or returned.
+        In a C(loop) over them set C(no_log), as Ansible prints the items itself.
     type: dict
     required: true
   missing:
@@ -73,17 +75,27 @@ EXAMPLES = r"""
 
 RETURN = r"""
 settings:
-  description: The parameters asked for that the server has, with the values they have now (in check mode would have).
+  description:
+    - The parameters asked for that the server has, with the values they have now (in check mode would have).
+    - Secret parameters are left out, see RV(hidden).
   returned: success
   type: dict
   sample: {"aof-use-rdb-preamble": "no", "appendonly": "yes"}
 previous:
   description:
     - The same parameters with the values they had before, in the order that undoes the changes (the last one set first).
-    - Can be given as O(settings) to put everything back.
+    - Can be given as O(settings) to restore everything but secret parameters, which are left out; see RV(hidden).
   returned: success
   type: dict
   sample: {"appendonly": "no", "aof-use-rdb-preamble": "yes"}
+hidden:
+  description:
+    - Parameters asked for whose values are secret, such as C(requirepass). Neither RV(settings) nor RV(previous) has them,
+      so the caller must know the values that are to be restored.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 missing:
   description: Parameters asked for that this server does not have.
   returned: success
@@ -94,28 +106,32 @@ missing:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.redisops.tair.plugins.module_utils._argspec import Result, run, source_spec
-from ansible_collections.redisops.tair.plugins.module_utils._config import apply_settings, plan_settings
+from ansible_collections.redisops.tair.plugins.module_utils._config import apply_settings, plan_settings, secret_values
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint, connect
 
 
 def configure(module: AnsibleModule) -> Result:
+    # Before anything can fail: what is in here is masked in messages, warnings, the diff and the arguments, too.
+    module.no_log_values.update(secret_values(module.params["settings"]))
     endpoint = Endpoint.from_params(module.params)
     client = connect(endpoint, allow_misconf=True)
     plan = plan_settings(
         client, endpoint, module.params["settings"], ignore_missing=module.params["missing"] == "ignore"
     )
+    module.no_log_values.update(secret_values(plan.previous))
     if not module.check_mode:
         apply_settings(client, endpoint, plan)
     return {
         "changed": bool(plan.changes),
-        "settings": plan.wanted,
-        "previous": dict(reversed(list(plan.previous.items()))),
+        "settings": plan.returned(plan.wanted),
+        "previous": dict(reversed(list(plan.returned(plan.previous).items()))),
+        "hidden": plan.hidden,
         "missing": plan.missing,
         "diff": {
             "before_header": str(endpoint),
             "after_header": str(endpoint),
-            "before": {name: plan.shown(plan.previous, name) for name in plan.changes},
-            "after": {name: plan.shown(plan.wanted, name) for name in plan.changes},
+            "before": {name: plan.shown_change(name)[0] for name in plan.changes},
+            "after": {name: plan.shown_change(name)[1] for name in plan.changes},
         },
     }
 

@@ -4,16 +4,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.redisops.tair.tests.support import refusing_proxy
 from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, local_host
 from ansible_collections.redisops.tair.tests.support.certs import issue
 from ansible_collections.redisops.tair.tests.support.processes import free_port
 from ansible_collections.redisops.tair.tests.support.servers import Build, Server
+from ansible_collections.redisops.tair.tests.support.wheels import UnavailableError
 
 StartServer = t.Callable[..., Server]
 Result = t.Dict[str, t.Any]
@@ -383,3 +387,129 @@ def test_a_playbook_sets_the_connection_once_for_the_action_group(
     assert done.stats["one"]["changed"] == 1
     assert values(server, "appendonly") == ["yes"]
     assert "very secret" not in done.output
+
+
+# --------------------------------------------------------------------------------------------------------- secrets
+
+OLD, NEW = "0ld-s3cret word", "n3w-s3cret\tword"
+#: What of a secret must not occur anywhere, however it is written.
+PARTS = ("0ld-s3cret", "n3w-s3cret")
+
+
+def test_the_values_of_secret_parameters_are_not_returned(
+    any_build: Build, start_server: StartServer, configure: RunModule
+) -> None:
+    server = start_server(any_build, {"masterauth": '"old-secret"'})
+    done = configure(server, {"masterauth": "new-secret", "appendonly": True})
+    again = configure(server, {"masterauth": "new-secret"})
+
+    assert done["changed"] and not again["changed"] and values(server, "masterauth") == ["new-secret"]
+    assert done["settings"] == {"appendonly": "yes"} and done["previous"] == {"appendonly": "no"}
+    assert done["hidden"] == again["hidden"] == ["masterauth"]
+    assert done["diff"]["before"] == {"masterauth": "(not shown)", "appendonly": "no"}
+    assert "old-secret" not in str(done) and "new-secret" not in f"{done}{again}"
+
+
+def test_a_refused_secret_is_not_in_the_message(
+    start_server: StartServer, configure: RunModule, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start_server(
+        "redis-7.0.15", {"user": ["default on nopass ~* &* +@all", "reader on >word ~* &* +@all -config +config|get"]}
+    )
+    forbidden = configure(server, {"masterauth": NEW}, login_user="reader", login_password="word")
+    assert forbidden["failed"] and "did not set masterauth: CONFIG is renamed or forbidden" in forbidden["msg"]
+    assert "n3w-s3cret" not in str(forbidden)
+
+    # A server repeats the value in its own form, so that no mask finds it.
+    refusal = b"-ERR Invalid argument 'n3w-s3cret word' for CONFIG SET 'requirepass'\r\n"
+    monkeypatch.setattr(refusing_proxy, "_REFUSAL", refusal)
+    with refusing_proxy.RefusingProxy(
+        server.port, lambda _pending, command: b"requirepass" in command[2:3] and len(command) == 4
+    ) as proxy:
+        login = {"login_host": proxy.host, "login_port": proxy.port}
+        refused = run_module("redis_config", {**login, "settings": {"appendonly": True, "requirepass": NEW}})
+    assert proxy.refused == 1 and refused["failed"] and "refused the value of requirepass" in refused["msg"], refused
+    assert "(appendonly put back)" in refused["msg"] and values(server, "appendonly") == ["no"]
+    assert "n3w-s3cret" not in str(refused)
+
+
+@pytest.mark.parametrize("mask", ["VALUE_SPECIFIED_IN_NO_LOG_PARAMETER", "********"])
+def test_what_ansible_shows_instead_of_a_secret_does_not_become_the_password(
+    mask: str, start_server: StartServer, configure: RunModule
+) -> None:
+    server = start_server("redis-7.0.15")
+    result = configure(server, {"requirepass": mask})
+    assert result["failed"] and "is what Ansible shows instead of a secret" in result["msg"]
+    assert values(server, "requirepass") == [""]
+
+
+def test_no_secret_parameter_is_printed_at_any_verbosity(
+    start_server: StartServer, run_playbook: t.Callable[..., PlaybookRun]
+) -> None:
+    server = start_server("redis-6.2.14", {"masterauth": f'"{OLD}"'})
+    host = local_host(new=NEW)
+    secrets = {"masterauth": "{{ new }}", "appendonly": True}
+    tasks: list[dict[str, t.Any]] = [
+        {"settings": secrets},
+        {"settings": secrets, "missing": "no such choice"},
+        {"settings": secrets, "no_such_option": 1},
+        {"settings": secrets, "login_port": free_port()},
+        {"settings": {"masterauth": "{{ new }}", "appendfilename": "other"}},
+        {"settings": {"masterauth": "{{ new }}", "no-such-parameter": 1}},
+        {"settings": "{{ {'masterauth': new} | to_json | string }}"},
+    ]
+    play = {
+        "hosts": "redis",
+        "gather_facts": False,
+        "tasks": [
+            {"redisops.tair.redis_config": {**server.login(), **options}, "ignore_errors": True} for options in tasks
+        ],
+    }
+    for check in (True, False):
+        run = run_playbook([play], {"one": host}, check=check, arguments=["-vvvvv", "--diff"])
+        assert len(run.results("redis_config")) == len(tasks), run.output
+        assert run.output.count("masterauth") > 10 and "appendonly" in run.output
+        for part in PARTS:
+            assert part not in run.output, [line for line in run.output.splitlines() if part in line][:3]
+    assert values(server, "masterauth") == [NEW]
+
+
+@pytest.fixture
+def system_log() -> t.Iterator[t.Callable[[], str]]:
+    """What programs of this machine have logged since the last call, where no other program reads it."""
+    path, aside = Path("/dev/log"), Path(f"/dev/log.{os.getpid()}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        listened_to = probe.connect_ex(str(path)) == 0
+    if os.geteuid() != 0 or listened_to:
+        raise UnavailableError("only root can listen at /dev/log, where no other program does")
+    if path.exists():
+        path.rename(aside)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        listener.settimeout(0)
+
+        def received() -> str:
+            data = b""
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    data += listener.recv(1 << 16)
+            return data.decode(errors="replace")
+
+        try:
+            yield received
+        finally:
+            path.unlink()
+            if aside.exists():
+                aside.rename(path)
+
+
+def test_no_secret_parameter_gets_into_the_system_log_of_the_host(
+    start_server: StartServer, run_playbook: t.Callable[..., PlaybookRun], system_log: t.Callable[[], str]
+) -> None:
+    server = start_server("redis-6.2.14")
+    for settings in ({"appendonly": True}, {"masterauth": NEW}):
+        task = {"redisops.tair.redis_config": {**server.login(), "settings": settings}}
+        run = run_playbook([{"hosts": "redis", "gather_facts": False, "tasks": [task]}], {"one": local_host()})
+        assert run.returncode == 0, run.output
+        logged = system_log()
+        assert "n3w-s3cret" not in logged and ("appendonly" in logged) == ("appendonly" in settings)

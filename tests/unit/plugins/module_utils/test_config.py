@@ -5,7 +5,24 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.redisops.tair.plugins.module_utils._config import Plan, as_server_writes
+from ansible_collections.redisops.tair.plugins.module_utils._config import (
+    Plan,
+    as_server_writes,
+    is_secret,
+    secret_values,
+)
+
+SECRET = [
+    "requirepass",
+    "masterauth",
+    "PRIMARYAUTH",
+    "tls-key-file-pass",
+    "tls-client-key-file-pass",
+    "auth-pass",
+    "sentinel-pass",
+    "user",
+]
+NOT_SECRET = ["masteruser", "tls-auth-clients", "appendonly", "dir", "unixsocketperm", "list-compress-depth"]
 
 
 @pytest.mark.parametrize(
@@ -53,11 +70,24 @@ def test_changes_keep_the_order_that_was_asked_for() -> None:
     assert plan.changes == ["b", "c"]
 
 
-@pytest.mark.parametrize("name", ["requirepass", "masterauth", "masteruser", "tls-key-file-pass", "PRIMARYAUTH"])
-def test_a_secret_is_not_shown(name: str) -> None:
-    assert Plan.shown({name: "hunter2"}, name) == "(not shown)"
+@pytest.mark.parametrize("name", SECRET)
+def test_a_secret_is_neither_shown_nor_returned(name: str) -> None:
+    plan = Plan({name: "hunter2"}, {name: "hunter3"})
+    assert is_secret(name) and Plan.shown(plan.wanted, name) == "(not shown)" and plan.hidden == [name]
+    assert plan.returned(plan.previous) == {} and "hunter" not in str(plan.shown_change(name))
 
 
-@pytest.mark.parametrize("name", ["appendonly", "maxmemory", "save"])
-def test_other_values_are_shown(name: str) -> None:
-    assert Plan.shown({name: "yes"}, name) == "yes"
+@pytest.mark.parametrize("name", NOT_SECRET)
+def test_other_values_are_shown_and_returned(name: str) -> None:
+    plan = Plan({name: "no"}, {name: "yes"})
+    assert not is_secret(name) and Plan.shown(plan.wanted, name) == "yes" and plan.hidden == []
+    assert plan.returned(plan.wanted) == {name: "yes"} and plan.shown_change(name) == ("no", "yes")
+
+
+def test_the_secrets_to_mask_are_texts_and_none_is_empty() -> None:
+    given = {"requirepass": 12345, "masterauth": "", "tls-key-file-pass": None, "dir": "/data"}
+    assert secret_values(given) == {"12345"}
+
+
+def test_a_password_that_reads_as_a_size_is_compared_as_it_is() -> None:
+    assert Plan({"requirepass": "1024"}, {"requirepass": "1kb"}).changes == ["requirepass"]
