@@ -17,10 +17,11 @@ import re
 import time
 import traceback
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.redisops.tair.plugins.module_utils._errors import MissingLibraryError, TairError
+from ansible_collections.redisops.tair.plugins.module_utils._whitelist_record import WhitelistRecord
 
 _SDK_IMPORT_ERROR: str | None = None
 try:
@@ -67,16 +68,33 @@ class Outcome:
     changed: bool
     previous: list[str]
     addresses: list[str]
+    added: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
 
 
-def valid_addresses(addresses: t.Iterable[str]) -> list[str]:
-    """IPv4 addresses and networks as they are to be sent, each once, in their order."""
-    for address in addresses:
+def valid_addresses(addresses: t.Iterable[str], *, allow_any: bool = True) -> list[str]:
+    """Return IPv4 addresses and networks as they are to be sent, each once, in their order.
+
+    Raises :class:`TairError` for what is none, and unless ``allow_any`` for what lets every address in.
+    """
+    given = list(dict.fromkeys(addresses))
+    networks: list[ipaddress.IPv4Network] = []
+    for address in given:
         try:
-            ipaddress.IPv4Interface(address)
+            networks.append(ipaddress.IPv4Interface(address).network)
         except ValueError as exc:
             raise TairError(f"addresses has '{address}', which is no IPv4 address or network ({exc})") from None
-    return list(dict.fromkeys(addresses))
+    # Alibaba Cloud reads 0.0.0.0 as every address, too; and networks such as 0.0.0.0/1 and 128.0.0.0/1 are all of them.
+    everything = any(network.network_address.is_unspecified and network.prefixlen == 32 for network in networks) or any(
+        network.prefixlen == 0 for network in ipaddress.collapse_addresses(networks)
+    )
+    if everything and not allow_any:
+        raise TairError(
+            f"addresses ({', '.join(given)}) lets every address of the internet in",
+            changed="The whitelist was not changed",
+            todo="Name the addresses that need access, or set allow_any_address=true where this is what you want",
+        )
+    return given
 
 
 def valid_group(group: str) -> str:
@@ -131,23 +149,33 @@ class Whitelist:
                 return [address for address in (found.security_ip_list or "").split(",") if address]
         return None
 
-    def add(self, group: str, addresses: list[str], *, check: bool = False) -> Outcome:
-        """Have these in the group, beside what it has already."""
+    def add(
+        self, group: str, addresses: list[str], *, record: WhitelistRecord | None = None, check: bool = False
+    ) -> Outcome:
+        """Add what the group lacks. ``record`` names it before the group has it, so that a killed run is on record, too."""
+        recorded = record.read() if record else []
         before = self.addresses(group)
         missing = [address for address in addresses if address not in (before or [])]
         if missing and not check:
+            if record:
+                record.write(list(dict.fromkeys([*recorded, *missing])))
             self._modify(group, missing, "Cover" if before is None else "Append")
         elif not check:
             self._wait()  # another run may just have added them
-        return Outcome(bool(missing), before or [], (before or []) + missing)
+        return Outcome(bool(missing), before or [], (before or []) + missing, added=missing)
 
-    def remove(self, group: str, addresses: list[str], *, check: bool = False) -> Outcome:
-        """Have none of these in the group."""
+    def remove(
+        self, group: str, addresses: list[str], *, record: WhitelistRecord | None = None, check: bool = False
+    ) -> Outcome:
+        """Remove these addresses from the group; with a ``record``, only those of them that it names."""
+        recorded = record.read() if record else addresses
         before = self.addresses(group) or []
-        present = [address for address in before if address in addresses]
+        present = [address for address in before if address in addresses and address in recorded]
         if present and not check:
             self._modify(group, present, "Delete")
-        return Outcome(bool(present), before, [address for address in before if address not in addresses])
+        if record and not check:
+            record.write([address for address in recorded if address not in addresses])
+        return Outcome(bool(present), before, [each for each in before if each not in present], removed=present)
 
     def _modify(self, group: str, addresses: list[str], mode: str) -> None:
         self._wait()

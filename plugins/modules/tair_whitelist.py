@@ -13,8 +13,8 @@ version_added: 0.1.0
 author:
   - redisops.tair contributors (@redisops)
 description:
-  - Adds addresses to a group of the IP whitelist of a Tair instance on Alibaba Cloud, or takes them out of it. Other groups are
-    never changed.
+  - Adds addresses to a group of the IP whitelist of a Tair instance on Alibaba Cloud, or takes them out of it. Other groups, and
+    other addresses of the group, are never changed.
   - Credentials are found by the SDK's usual chain (environment variables such as E(ALIBABA_CLOUD_ACCESS_KEY_ID), OIDC,
     the profile files of the C(aliyun) tool, the role of an ECS machine). There is no option for them.
 extends_documentation_fragment:
@@ -49,9 +49,22 @@ options:
   addresses:
     description:
       - IPv4 addresses, or networks such as V(192.0.2.0/24).
+      - V(0.0.0.0/0), and what comes to the same, is refused unless O(allow_any_address=true).
     type: list
     elements: str
     required: true
+  allow_any_address:
+    description:
+      - Whether to accept O(addresses) that let every address of the internet in.
+    type: bool
+    default: false
+  record:
+    description:
+      - Path to a file, where the module runs, that names the addresses that were added with this option and are still to be removed.
+      - With O(state=present) the addresses that the group lacks are written to it before they are added.
+      - With O(state=absent) only addresses that it names are removed, so those that were in the group before stay.
+        The file is removed when nothing is left.
+    type: path
   state:
     description:
       - V(present) adds what is missing. V(absent) takes O(addresses) out of the group.
@@ -81,6 +94,7 @@ EXAMPLES = r"""
     instance_id: r-bp1zxszhcgatnx0000
     region: cn-hangzhou
     addresses: [192.0.2.10]
+    record: ./whitelist.json
   delegate_to: localhost
 
 - name: And out again
@@ -88,6 +102,7 @@ EXAMPLES = r"""
     instance_id: r-bp1zxszhcgatnx0000
     region: cn-hangzhou
     addresses: [192.0.2.10]
+    record: ./whitelist.json
     state: absent
   delegate_to: localhost
 """
@@ -100,6 +115,18 @@ group:
   sample: redisops_tair
 previous:
   description: What was in the group before. Empty also where there was no such group.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+added:
+  description: The addresses that were added; in check mode, that would be.
+  returned: success
+  type: list
+  elements: str
+  sample: [192.0.2.10]
+removed:
+  description: The addresses that were removed; in check mode, that would be.
   returned: success
   type: list
   elements: str
@@ -120,20 +147,26 @@ from ansible_collections.redisops.tair.plugins.module_utils._whitelist import (
     valid_addresses,
     valid_group,
 )
+from ansible_collections.redisops.tair.plugins.module_utils._whitelist_record import WhitelistRecord
 
 
 def whitelist(module: AnsibleModule) -> Result:
     params = module.params
-    group, addresses = valid_group(params["group"]), valid_addresses(params["addresses"])
+    present = params["state"] == "present"
+    group = valid_group(params["group"])
+    addresses = valid_addresses(params["addresses"], allow_any=params["allow_any_address"] or not present)
+    record = WhitelistRecord(params["record"], params["instance_id"], group) if params["record"] else None
     instance = Whitelist(params["instance_id"], params["region"] or "", params["endpoint"] or "", params["timeout"])
-    change = instance.add if params["state"] == "present" else instance.remove
-    outcome = change(group, addresses, check=module.check_mode)
+    change = instance.add if present else instance.remove
+    outcome = change(group, addresses, record=record, check=module.check_mode)
     header = f"{params['instance_id']} {group}"
     return {
         "changed": outcome.changed,
         "group": group,
         "previous": outcome.previous,
         "addresses": outcome.addresses,
+        "added": outcome.added,
+        "removed": outcome.removed,
         "diff": {
             "before_header": header,
             "after_header": header,
@@ -151,6 +184,8 @@ def main() -> None:
             "endpoint": {"type": "str"},
             "group": {"type": "str", "default": DEFAULT_GROUP},
             "addresses": {"type": "list", "elements": "str", "required": True},
+            "allow_any_address": {"type": "bool", "default": False},
+            "record": {"type": "path"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "timeout": {"type": "float", "default": 120.0},
         },

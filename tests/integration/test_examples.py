@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from ansible_collections.redisops.tair.tests.support.paths import CHECKOUT
 from ansible_collections.redisops.tair.tests.support.servers import Server
 
 EXAMPLES = CHECKOUT / "examples"
-VAULT_PASSWORD = "example"
+VAULT_PASSWORDS = {"plan": "example-plan", "migrate": "example"}
 #: What the vault holds.
 SOURCE_PASSWORD, TARGET_PASSWORD = "example-redis-password", "example-tair-password"
 SHOPS, SESSIONS = ("shop-1.example.com", "shop-2.example.com"), ("sessions-1.example.com", "sessions-2.example.com")
@@ -63,11 +64,11 @@ class Repository:
         assert done.returncode == 0, f"{script}\n{done.stdout}"
         assert SOURCE_PASSWORD not in done.stdout and TARGET_PASSWORD not in done.stdout
 
-    def require_migrated(self) -> None:
+    def require_migrated(self, artifacts: Path | None = None) -> None:
         assert {name: self.fleet[name].differences() for name in SHOPS} == {name: [] for name in SHOPS}
         shared = self.fleet[SESSIONS[0]].target.client()
         assert sorted(shared.keys()) == sorted(f"{name}:{number}".encode() for name in SESSIONS for number in range(50))
-        assert all((self.directory / "artifacts" / name / "report.json").exists() for name in self.fleet)
+        assert all(((artifacts or self.directory / "artifacts") / name / "report.json").exists() for name in self.fleet)
 
     def require_untouched(self) -> None:
         for each in self.fleet.values():
@@ -105,44 +106,64 @@ def test_the_playbook_of_the_repository_has_three_lines() -> None:
     assert len([line for line in lines if line and not line.startswith("#")]) == 3
 
 
-def test_the_secrets_of_the_repository_are_encrypted() -> None:
-    vault = (EXAMPLES / "repository/inventory/group_vars/redis/vault.yml").read_text()
-    assert (
-        vault.startswith("$ANSIBLE_VAULT;")
-        and f"is `{VAULT_PASSWORD}`" in (EXAMPLES / "repository/README.md").read_text()
-    )
+def test_the_secrets_of_the_repository_are_encrypted_apart_for_plan_and_migration() -> None:
+    readme = (EXAMPLES / "repository/README.md").read_text()
+    for job, password in VAULT_PASSWORDS.items():
+        vault = (EXAMPLES / "repository" / "vault" / f"{job}.yml").read_text()
+        assert vault.startswith("$ANSIBLE_VAULT;") and f"`{password}`" in readme
 
 
-def test_the_github_pipeline_plans_and_migrates(repository: Repository) -> None:
-    workflow = yaml.safe_load((EXAMPLES / "ci" / "github-actions.yml").read_text())
-    secrets = {"VAULT_PASSWORD": VAULT_PASSWORD, "SSH_KEY": "a key", "KNOWN_HOSTS": "a host"}
+def test_the_github_pipeline_plans_and_migrates(repository: Repository, tmp_path: Path) -> None:
+    kept, temporary = tmp_path / "kept", tmp_path / "runner"
+    kept.mkdir()
+    temporary.mkdir()
+    text = (EXAMPLES / "ci" / "github-actions.yml").read_text().replace("/var/lib/aof-migrate", str(kept))
+    workflow = yaml.safe_load(text)
     jobs = workflow["jobs"]
-    assert jobs["migrate"]["environment"] == "production" and jobs["migrate"]["needs"] == "plan"
 
     for job in ("plan", "migrate"):
+        secrets = {"VAULT_PASSWORD": VAULT_PASSWORDS[job], "SSH_KEY": "a key", "KNOWN_HOSTS": "a host"}
         for step in jobs[job]["steps"]:
             needed = {name: secrets[name] for name in step.get("env", {})}
-            repository.run(without_installs(step.get("run", "true")), **workflow["env"], **needed)
+            env = {**workflow["env"], **jobs[job].get("env", {}), **needed, "RUNNER_TEMP": str(temporary)}
+            repository.run(without_installs(step.get("run", "true")), **env)
             for path in step.get("with", {}).get("path", "").splitlines():
-                assert list(repository.directory.glob(path)), step
-        assert not (repository.directory / "vault-password").exists()
+                assert list(Path("/").glob(str(repository.directory / path)[1:])), step
+        assert list(temporary.iterdir()) == []
         if job == "plan":
             repository.require_untouched()
             assert "would set" in (repository.directory / "plan.txt").read_text()
+        else:
+            repository.require_migrated(kept)
 
-    repository.require_migrated()
+
+def test_the_github_pipeline_gives_a_pull_request_nothing_of_the_migration() -> None:
+    text = (EXAMPLES / "ci" / "github-actions.yml").read_text()
+    jobs = yaml.safe_load(text)["jobs"]
+    plan, migrate = jobs["plan"], jobs["migrate"]
+    assert (plan["environment"], migrate["environment"]) == ("plan", "production")
+    assert not set(plan["runs-on"]) & set(migrate["runs-on"]) - {"self-hosted"}
+    assert "head.repo.full_name == github.repository" in plan["if"]
+    assert "workflow_dispatch" in migrate["if"] and "default_branch" in migrate["if"]
+    assert "vault/migrate.yml" not in str(plan) and "pull_request_target" not in text
+    for job in (plan, migrate):
+        for step in job["steps"]:
+            assert "secrets." not in step.get("run", "")
+            if "uses" in step:
+                assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"])
+            if "checkout" in step.get("uses", ""):
+                assert step["with"] == {"clean": True, "persist-credentials": False}
 
 
 def test_the_gitlab_pipeline_plans_and_migrates(repository: Repository) -> None:
     pipeline = yaml.safe_load((EXAMPLES / "ci" / "gitlab-ci.yml").read_text())
-    files = {"VAULT_PASSWORD_FILE": VAULT_PASSWORD, "SSH_KEY_FILE": "a key", "KNOWN_HOSTS_FILE": "a host"}
-    given = {name: str(repository.directory.parent / name) for name in files}
-    for name, content in files.items():
-        Path(given[name]).write_text(content)
-    given.update({name: given[value.removeprefix("$")] for name, value in pipeline["variables"].items()})
-    assert pipeline["migrate"]["rules"][0]["when"] == "manual"
-
     for job in pipeline["stages"]:
+        files = {"VAULT_PASSWORD_FILE": VAULT_PASSWORDS[job], "SSH_KEY_FILE": "a key", "KNOWN_HOSTS_FILE": "a host"}
+        given = {name: str(repository.directory.parent / name) for name in files}
+        for name, content in files.items():
+            Path(given[name]).write_text(content)
+        for name, value in pipeline["variables"].items():
+            given[name] = given.get(value.removeprefix("$"), value)
         steps = pipeline[job]
         for part in ([*pipeline["default"]["before_script"], *steps["script"]], steps.get("after_script", [])):
             repository.run(without_installs("\n".join(part)), **given)
@@ -151,6 +172,23 @@ def test_the_gitlab_pipeline_plans_and_migrates(repository: Repository) -> None:
             repository.require_untouched()
 
     repository.require_migrated()
+
+
+def test_the_gitlab_pipeline_gives_a_merge_request_nothing_of_the_migration() -> None:
+    pipeline = yaml.safe_load((EXAMPLES / "ci" / "gitlab-ci.yml").read_text())
+    plan, migrate = pipeline["plan"], pipeline["migrate"]
+    assert (plan["environment"]["name"], migrate["environment"]) == ("plan", "production")
+    assert plan["tags"] != migrate["tags"] and "vault/migrate.yml" not in str(plan)
+    assert [job["rules"][0]["when"] for job in (plan, migrate)] == ["manual", "manual"]
+    assert "$CI_COMMIT_REF_PROTECTED" in migrate["rules"][0]["if"]
+    assert re.fullmatch(r"python:\d+\.\d+\.\d+-[a-z]+", pipeline["default"]["image"])
+
+
+def test_the_examples_install_this_release() -> None:
+    version = yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())["version"]
+    for directory in ("repository", "awx"):
+        required = yaml.safe_load((EXAMPLES / directory / "requirements.yml").read_text())
+        assert required == {"collections": [{"name": "redisops.tair", "version": version}]}
 
 
 def test_the_survey_asks_for_what_the_role_takes() -> None:

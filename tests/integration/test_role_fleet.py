@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.redisops.tair.tests.integration.conftest import TARGET_PASSWORD
 from ansible_collections.redisops.tair.tests.support.ansible_cli import run_playbook
 from ansible_collections.redisops.tair.tests.support.migration import Migration, messages, migrate_fleet
+from ansible_collections.redisops.tair.tests.support.module_process import run_module
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.whitelist import CREDENTIALS, INSTANCE, WhitelistEndpoint
 
@@ -74,7 +75,11 @@ def test_the_whitelist_is_open_until_the_last_host_is_done_and_closed_whatever_f
         run = migrate_fleet(fleet, serial=1, env=CREDENTIALS)
         modes = [sent["ModifyMode"] for sent in endpoint.sent("ModifySecurityIps")]
         closed = dict(endpoint.groups)
-        endpoint.groups["redisops_tair"] = ["192.0.2.10"]  # as after a killed run
+        # As after a killed run, and with an address of somebody else.
+        endpoint.groups["redisops_tair"] = ["198.51.100.1"]
+        record = fleet["good"].artifacts / "whitelist" / f"{INSTANCE}.redisops_tair.json"
+        assert not record.exists()
+        run_module("tair_whitelist", {**instance, "record": str(record)}, env=CREDENTIALS)
         back = run_playbook("redisops.tair.rollback", hosts, env=CREDENTIALS)
 
     assert planned == []
@@ -86,7 +91,7 @@ def test_the_whitelist_is_open_until_the_last_host_is_done_and_closed_whatever_f
         max(at for at, task in enumerate(tasks) if name in task) for name in ("into the targets", "Tell how it went")
     )
     assert opened < last < max(at for at, task in enumerate(tasks) if "off their lists" in task)
-    assert back.returncode == 0 and endpoint.groups == closed, back.output
+    assert back.returncode == 0 and endpoint.groups == {**closed, "redisops_tair": ["198.51.100.1"]}, back.output
     assert CREDENTIALS["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] not in run.output + back.output
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.redisops.tair.tests.support.whitelist import CREDENTIALS, INSTANCE, WhitelistEndpoint
@@ -130,3 +131,54 @@ def test_what_the_service_would_refuse_is_not_sent(
 
     assert result["failed"] and next(iter(options)) in result["msg"]
     assert endpoint.requests == []
+
+
+def test_every_address_is_let_in_only_when_asked_for_by_name(call: Call, endpoint: WhitelistEndpoint) -> None:
+    refused = call(addresses=["0.0.0.0/0"])
+    assert refused["failed"] and "allow_any_address" in refused["msg"] and endpoint.requests == []
+
+    assert call(addresses=["0.0.0.0/0"], allow_any_address=True)["added"] == ["0.0.0.0/0"]
+    assert call(addresses=["0.0.0.0/0"], state="absent")["removed"] == ["0.0.0.0/0"]  # removing is never refused
+
+
+def test_only_what_a_run_has_added_is_removed(call: Call, endpoint: WhitelistEndpoint, tmp_path: Path) -> None:
+    record = tmp_path / "whitelist" / "record.json"
+    endpoint.groups["redisops_tair"] = ["198.51.100.1", "198.51.100.2"]
+    wanted = {"addresses": ["198.51.100.1", ADDRESS], "record": str(record)}
+
+    entered = call(**wanted)
+    mode = record.stat().st_mode & 0o777
+    again = call(**wanted)
+    predicted = call(check=True, state="absent", **wanted)
+    left = call(state="absent", **wanted)
+    gone = call(state="absent", **wanted)
+
+    assert (entered["added"], again["added"], again["changed"]) == ([ADDRESS], [], False)
+    assert predicted["removed"] == left["removed"] == [ADDRESS] and left["changed"] and not gone["changed"]
+    assert endpoint.groups["redisops_tair"] == ["198.51.100.1", "198.51.100.2"]
+    assert mode == 0o600 and not record.exists()
+
+
+def test_without_a_record_nothing_of_others_is_removed(call: Call, endpoint: WhitelistEndpoint, tmp_path: Path) -> None:
+    endpoint.groups["redisops_tair"] = [ADDRESS]
+    result = call(state="absent", record=str(tmp_path / "record.json"))
+    assert not result["changed"] and endpoint.groups["redisops_tair"] == [ADDRESS]
+
+
+def test_an_addition_is_on_record_before_it_is_made(call: Call, endpoint: WhitelistEndpoint, tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    endpoint.refusals = {"ModifySecurityIps": [(403, "Forbidden.RAM")]}
+    assert call(record=str(record))["failed"] and ADDRESS in record.read_text()
+    endpoint.groups["redisops_tair"] = [ADDRESS]  # as where the service has made it, and its answer was lost
+    assert call(record=str(record), state="absent")["removed"] == [ADDRESS]
+
+
+@pytest.mark.parametrize("content", ["", '{"instance_id": "r-other", "group": "redisops_tair", "addresses": []}'])
+def test_a_record_that_can_not_be_used_changes_nothing(
+    content: str, call: Call, endpoint: WhitelistEndpoint, tmp_path: Path
+) -> None:
+    record = tmp_path / "record.json"
+    record.write_text(content)
+    result = call(record=str(record), state="absent")
+    assert result["failed"] and str(record) in result["msg"] and "was not changed" in result["msg"]
+    assert endpoint.sent("ModifySecurityIps") == [] and record.read_text() == content
