@@ -12,8 +12,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.redisops.tair.tests.support import refusing_proxy
 from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, local_host
+from ansible_collections.redisops.tair.tests.support.answering_proxy import AnsweringProxy
 from ansible_collections.redisops.tair.tests.support.certs import issue
 from ansible_collections.redisops.tair.tests.support.processes import free_port
 from ansible_collections.redisops.tair.tests.support.servers import Build, Server
@@ -411,7 +411,7 @@ def test_the_values_of_secret_parameters_are_not_returned(
 
 
 def test_a_refused_secret_is_not_in_the_message(
-    start_server: StartServer, configure: RunModule, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
+    start_server: StartServer, configure: RunModule, run_module: RunModule
 ) -> None:
     server = start_server(
         "redis-7.0.15", {"user": ["default on nopass ~* &* +@all", "reader on >word ~* &* +@all -config +config|get"]}
@@ -422,13 +422,14 @@ def test_a_refused_secret_is_not_in_the_message(
 
     # A server repeats the value in its own form, so that no mask finds it.
     refusal = b"-ERR Invalid argument 'n3w-s3cret word' for CONFIG SET 'requirepass'\r\n"
-    monkeypatch.setattr(refusing_proxy, "_REFUSAL", refusal)
-    with refusing_proxy.RefusingProxy(
-        server.port, lambda _pending, command: b"requirepass" in command[2:3] and len(command) == 4
-    ) as proxy:
+
+    def answer(_pending: int, command: list[bytes]) -> bytes | None:
+        return refusal if b"requirepass" in command[2:3] and len(command) == 4 else None
+
+    with AnsweringProxy(server.port, answer) as proxy:
         login = {"login_host": proxy.host, "login_port": proxy.port}
         refused = run_module("redis_config", {**login, "settings": {"appendonly": True, "requirepass": NEW}})
-    assert proxy.refused == 1 and refused["failed"] and "refused the value of requirepass" in refused["msg"], refused
+    assert refused["failed"] and "refused the value of requirepass" in refused["msg"], refused
     assert "(appendonly put back)" in refused["msg"] and values(server, "appendonly") == ["no"]
     assert "n3w-s3cret" not in str(refused)
 
