@@ -120,6 +120,21 @@ def test_hash_alone_needs_no_choice_where_its_fields_can_expire(
     assert target.client().execute_command("HPEXPIRETIME", "hash", "FIELDS", 1, "expiring") == [LATER]
 
 
+def test_broken_command_of_a_rewrite_without_preamble_is_named(
+    start_server: StartServer, tmp_path: Path, run_module: RunModule
+) -> None:
+    target = start_server("redis-7.0.15")
+    broken = b"*4\r\n$12\r\nPEXPIREMEMBERAT\r\n$3\r\nset\r\nmember$13\r\n4000000000000\r\n"
+    whole = [encode([b"SELECT", b"0"]), encode([b"SADD", b"set", b"member"])]
+    file = tmp_path / "appendonly.aof"
+    file.write_bytes(b"".join([*whole, broken, encode([b"SET", b"next", b"1"])]))
+
+    result = run_module("aof_import", {"path": str(file), **target.login()})
+
+    assert result["failed"] and "KeyDB wrote a broken command for a member that expires" in result["msg"]
+    assert "CONFIG SET aof-use-rdb-preamble yes" in result["msg"]
+
+
 # ------------------------------------------------------------------------------------------------------- on a source
 
 

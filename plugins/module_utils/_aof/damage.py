@@ -42,6 +42,8 @@ _PACKED: tuple[tuple[bytes, str, str], ...] = (
     (b"BZh", "bzip2", "bzip2 -dc"),
     (b"PK\x03\x04", "zip", "unzip -p"),
 )
+#: What the rewrite of KeyDB 6.3 writes for a member that expires (``rewriteAppendOnlyFileRio``): the name has 15 bytes.
+_KEYDB_MEMBER = b"*4\r\n$12\r\nPEXPIREMEMBERAT\r\n"
 _ENCRYPTED = (b"Salted__", b"age-encryption.org/", b"-----BEGIN PGP MESSAGE")
 _AGAIN = (
     "Copy the file again in binary mode (scp, sftp, rsync): it can't be converted back, as values were changed, too"
@@ -100,7 +102,17 @@ def find(fd: int, path: str, offset: int, complete: int = 0, *, is_rdb: bool = F
     found = _dragonfly(fd, head, path, offset) if is_rdb else None
     if found is None and offset == 0:
         found = _whole_file(head, file)
+    if found is None and os.pread(fd, len(_KEYDB_MEMBER), complete) == _KEYDB_MEMBER:
+        found = _of_keydb()
     return found or _at(fd, size, offset, complete, file, is_rdb=is_rdb)
+
+
+def _of_keydb() -> Found:
+    return Found(
+        "KeyDB wrote a broken command for a member that expires (EXPIREMEMBER)",
+        "Rewrite the AOF with an RDB preamble, which KeyDB writes correctly, and copy it again: CONFIG SET aof-use-rdb-preamble yes, "
+        "BGREWRITEAOF (role: aof_migrate_format=hybrid). If the source is gone, use its dump.rdb",
+    )
 
 
 def _whole_file(head: bytes, file: str) -> Found | None:
