@@ -15,8 +15,8 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError
+from ansible_collections.redisops.tair.plugins.module_utils._text import shown
 from ansible_collections.redisops.tair.plugins.plugin_utils._bounded import run_bounded
-from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_names import printable
 
 if t.TYPE_CHECKING:
     from ansible_collections.redisops.tair.plugins.plugin_utils._known_hosts import HostKey
@@ -72,7 +72,7 @@ def _in_krl(key: HostKey, path: Path, keygen: str) -> bool:
         return False
     if done.stdout.rstrip().endswith(": REVOKED"):
         return True
-    raise _unusable(path, printable(done.stderr.strip()) or f"'{keygen} -Q' ended with {done.returncode}")
+    raise _unusable(path, shown(done.stderr.strip()) or f"'{keygen} -Q' ended with {done.returncode}")
 
 
 def _unusable(path: Path, reason: str) -> ConnectError:

@@ -25,12 +25,12 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.compat.version import LooseVersion
 from ansible.utils.display import Display
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, MissingLibraryError
+from ansible_collections.redisops.tair.plugins.module_utils._text import shown
 from ansible_collections.redisops.tair.plugins.plugin_utils._bounded import end_process
 from ansible_collections.redisops.tair.plugins.plugin_utils._known_hosts import HostKey, Verdict, known_types, verify
 from ansible_collections.redisops.tair.plugins.plugin_utils._known_hosts_file import add_host_key
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_auth import log_in
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_greeting import GreetingPacketizer
-from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_names import printable
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_settings import SshSettings, address
 
 MINIMUM_PARAMIKO = "3.5.0"  # documented in modules/aof_fetch.py and meta/ee-requirements.txt too
@@ -128,7 +128,7 @@ class SshConnection:
                 return paramiko.SFTPClient(channel)
         except ConnectionLostError as exc:
             if self._transport.is_active():
-                raise ConnectError(f"{self} offers no SFTP: {printable(str(exc.__cause__))}") from exc
+                raise ConnectError(f"{self} offers no SFTP: {shown(str(exc.__cause__))}") from exc
             raise
 
     def open_tcp(self, host: str, port: int) -> paramiko.Channel:
@@ -178,7 +178,7 @@ class SshConnection:
 
     def _lost(self, doing: str, exc: Exception) -> ConnectionLostError:
         timed_out = isinstance(exc, TimeoutError)
-        reason = f"nothing came for {self.silence:g} s" if timed_out else printable(str(exc)) or type(exc).__name__
+        reason = f"nothing came for {self.silence:g} s" if timed_out else shown(str(exc)) or type(exc).__name__
         return ConnectionLostError(f"The SSH connection to {self} was lost while {doing}: {reason}")
 
     def _connect(self) -> paramiko.Transport:
@@ -198,10 +198,10 @@ class SshConnection:
                     f"{_where(settings)} did not agree on keys for the SSH connection within {greeting:g} s",
                     todo="Check that it is an SSH server, and the load of the host",
                 )
-            shown = transport.get_remote_server_key()
+            server_key = transport.get_remote_server_key()
         except (paramiko.SSHException, OSError, EOFError) as exc:
             raise connect_error(settings, exc) from exc
-        key = HostKey(shown.get_name(), shown.asbytes())
+        key = HostKey(server_key.get_name(), server_key.asbytes())
         verdict = verify(key, settings, peer=_peer(sock))
         _record(key, settings, verdict)
         try:
@@ -257,7 +257,7 @@ class SshConnection:
             except (OSError, ValueError) as exc:  # ValueError: a NUL in an argument
                 raise ConnectError(
                     f"The proxy command for {address(self.settings.host, self.settings.port)} can't be started:"
-                    f" {printable(command[0])}: {getattr(exc, 'strerror', None) or exc}",
+                    f" {shown(command[0])}: {getattr(exc, 'strerror', None) or exc}",
                     todo="Check ansible_paramiko_proxy_command, or ProxyCommand in ssh_config",
                 ) from exc
         self._stack.callback(end_process, process)
@@ -374,7 +374,7 @@ def connect_error(settings: SshSettings, exc: Exception) -> ConnectError:
         )
     if isinstance(exc, paramiko.ssh_exception.IncompatiblePeer):
         return ConnectError(
-            f"{where} and paramiko {paramiko.__version__} have no algorithm in common: {printable(str(exc))}",
+            f"{where} and paramiko {paramiko.__version__} have no algorithm in common: {shown(str(exc))}",
             todo="If its sshd is an old one that can only SHA-1, install 'paramiko<5' on the control node, or upgrade the sshd",
         )
     if isinstance(exc, OSError) and exc.errno not in (None, errno.ECONNRESET, errno.EPIPE):
@@ -382,7 +382,7 @@ def connect_error(settings: SshSettings, exc: Exception) -> ConnectError:
             f"{where} can't be reached: {exc.strerror}", todo="Check the address and the network"
         )
     return ConnectionLostError(
-        f"{where} hung up before the SSH connection was made: {printable(str(exc)) or type(exc).__name__}",
+        f"{where} hung up before the SSH connection was made: {shown(str(exc)) or type(exc).__name__}",
         todo="Check that it is an SSH port, that this address is let in (firewall, fail2ban, MaxStartups)"
         + (", and that the ProxyCommand works by itself" if settings.proxied and not settings.jump else ""),
     )

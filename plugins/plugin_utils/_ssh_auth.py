@@ -21,7 +21,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError
-from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_names import printable
+from ansible_collections.redisops.tair.plugins.module_utils._text import shown
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_settings import SshSettings
 
 with contextlib.suppress(ImportError):  # _ssh.require_paramiko() says so before anything here is called
@@ -52,9 +52,9 @@ def log_in(transport: paramiko.Transport, settings: SshSettings, *, send_passwor
                         raise
                     tried.append(name)
         except paramiko.SSHException as exc:
-            raise _refused(settings, tried, f"the server ended the login ({printable(str(exc))})") from exc
+            raise _refused(settings, tried, f"the server ended the login ({shown(str(exc))})") from exc
     if allowed:
-        raise _refused(settings, tried, f"it lets in by {printable(', '.join(sorted(allowed)))}")
+        raise _refused(settings, tried, f"it lets in by {shown(', '.join(sorted(allowed)))}")
 
 
 def _refused(settings: SshSettings, tried: list[str], answer: str) -> ConnectError:
@@ -129,11 +129,11 @@ class _Answers:
 
     def __call__(self, _title: str, _text: str, prompts: t.Sequence[tuple[str, bool]]) -> list[str]:
         self._rounds += 1
-        hidden = sum(not shown for _prompt, shown in prompts)
+        hidden = sum(not echoed for _prompt, echoed in prompts)
         if self._given + hidden > self._most or self._rounds > 2 * self._most:
             raise paramiko.AuthenticationException(f"it asked for the password more than {self._most} times")
         self._given += hidden
-        return ["" if shown else self._password for _prompt, shown in prompts]
+        return ["" if echoed else self._password for _prompt, echoed in prompts]
 
 
 def _keys_of_file(

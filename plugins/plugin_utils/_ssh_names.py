@@ -15,15 +15,11 @@ from __future__ import annotations
 import unicodedata
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError
+from ansible_collections.redisops.tair.plugins.module_utils._text import shown
 
 _NOT_IN_HOSTS = frozenset("'`\"$\\;&<>|(){},")
 #: OpenSSH allows ``$``. It has no use in a user name, and a shell expands it.
 _NOT_IN_USERS = frozenset("'`\"$;&<>|(){}")
-
-
-def printable(text: str) -> str:
-    """Return a text from a host or another program with everything escaped that a terminal could act on."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def require_host_name(host: str, option: str = "ansible_host") -> None:
@@ -31,7 +27,7 @@ def require_host_name(host: str, option: str = "ansible_host") -> None:
     reason = _fault(host, _NOT_IN_HOSTS) or ("it contains a blank" if any(map(str.isspace, host)) else "")
     if reason:
         raise ConnectError(
-            f"The host name '{printable(host)}' can't be used: {reason}",
+            f"The host name '{shown(host)}' can't be used: {reason}",
             changed="Nothing was started and nothing was connected",
             todo=f"Set {option} to a host name or an address",
         )
@@ -46,7 +42,7 @@ def require_user_name(user: str, option: str = "ansible_user") -> None:
         reason = "it ends with a backslash"
     if reason:
         raise ConnectError(
-            f"The user name '{printable(user)}' can't be used: {reason}",
+            f"The user name '{shown(user)}' can't be used: {reason}",
             changed="Nothing was started and nothing was connected",
             todo=f"Set {option} to a user name",
         )

@@ -24,9 +24,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError
+from ansible_collections.redisops.tair.plugins.module_utils._text import shown
 from ansible_collections.redisops.tair.plugins.plugin_utils._bounded import run_bounded
 from ansible_collections.redisops.tair.plugins.plugin_utils._ssh_names import (
-    printable,
     require_host_name,
     require_user_name,
 )
@@ -196,7 +196,7 @@ def _proxy_arguments(command: str, tokens: dict[str, str]) -> tuple[str, ...]:
         words = shlex.split(command)
     except ValueError as exc:
         raise ConnectError(
-            f"The proxy command '{printable(command)}' can't be split into arguments: {exc}",
+            f"The proxy command '{shown(command)}' can't be split into arguments: {exc}",
             todo="Check the quotes in ansible_paramiko_proxy_command",
         ) from exc
     return tuple(re.sub("%([hpr])", lambda match: tokens[match[1]], word) for word in words)
@@ -220,7 +220,7 @@ def resolve(program: str, arguments: t.Sequence[str], host: str, *, jumps: int =
         ) from exc
     if done.returncode != 0:
         raise ConnectError(
-            f"'{program} -G' does not accept the SSH settings of {host}: {printable(done.stderr.strip())}",
+            f"'{program} -G' does not accept the SSH settings of {host}: {shown(done.stderr.strip())}",
             todo="Check ansible_ssh_common_args, ansible_ssh_extra_args, ansible_ssh_args and ssh_config",
         )
     effective = parse_effective(done.stdout)
@@ -264,7 +264,7 @@ def _jump_host(text: str) -> tuple[str, str, str]:
     )
     if match is None:
         raise ConnectError(
-            f"The jump host '{printable(text)}' can't be understood", todo="Check ProxyJump: [user@]host[:port]"
+            f"The jump host '{shown(text)}' can't be understood", todo="Check ProxyJump: [user@]host[:port]"
         )
     host = match["literal"] or match["host"]
     require_host_name(host, "ProxyJump")
@@ -372,8 +372,8 @@ def _expand(keyword: str, text: str, tokens: dict[str, str], *, environment: boo
             return "%"
         if match[1] not in tokens:
             raise ConnectError(
-                f"{keyword} has the token %{printable(match[1])}, which has no meaning there, or none for this collection:"
-                f" '{printable(text)}'",
+                f"{keyword} has the token %{shown(match[1])}, which has no meaning there, or none for this collection:"
+                f" '{shown(text)}'",
                 changed="Nothing was connected",
                 todo=f"Check {keyword} in ssh_config and in the -o arguments; a % itself is written %%",
             )
