@@ -26,6 +26,8 @@ def judge_examples(examples: t.Iterable[str], endpoint: Endpoint, target: Target
     """
     typed = [example.encode().split() for example in examples if example.split()]
     commands = [sent for command in typed for sent in compat.adapted(command)]
+    if not commands:  # all of them are left out by name
+        return Verdict((), ())
     encoded = [encode(command) for command in commands]
     data = b"".join(encoded)
     tally = Tally()
