@@ -264,6 +264,9 @@ options:
       - A file that can't be written is a warning, and no reason to fail.
     type: path
 notes:
+  - The payload of every C(RESTORE) among the commands is checked before anything is sent. Where the target does not take a payload, such as
+    that of a newer server, the key is built by other commands, and RV(adapted) counts it. Fields whose expiry the target lacks need
+    O(drop=hash_field_ttl).
   - The progress lines name the host of the task first, wherever the task is delegated to. They are shown where the module runs over the
     connection plugins C(local), C(ssh) and C(paramiko); over SSH they need the Python library paramiko on the control node,
     as M(redisops.tair.aof_fetch) does.

@@ -163,11 +163,14 @@ def test_damaged_value_is_reported_by_an_inspection(damaged_dump: Path, run_modu
     result = run_module("aof_inspect", {"path": str(damaged_dump)})
 
     assert not result["failed"] and result["preamble"]["key_count"] == 3
-    assert result["damage"] == {
-        "file": str(damaged_dump),
-        "offset": 31,
-        "expected": "the end of a listpack (in a hash)",
-        "key": "user:{42}",
-        "database": 0,
-        "count": 1,
-    }
+    assert (
+        result["damage"].items()
+        >= {
+            "file": str(damaged_dump),
+            "offset": 31,
+            "expected": "the end of a listpack (in a hash)",
+            "key": "user:{42}",
+            "database": 0,
+            "count": 1,
+        }.items()
+    )

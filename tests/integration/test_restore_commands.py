@@ -148,6 +148,11 @@ def test_restore_of_a_key_that_exists_is_an_error_without_replace(
     result = run_module("aof_import", {**target.login(), "path": str(path), "if_not_empty": "append"})
 
     assert result["failed"] and "BUSYKEY" in result["msg"]
+    assert "but what 1 refused command would have done" in result["msg"] and "on_error=continue" in result["msg"]
+    assert "the same import goes on from there" not in result["msg"]
+
+    again = run_module("aof_import", {**target.login(), "path": str(path), "if_not_empty": "append"})
+    assert again["failed"] and "on_error=continue" in again["msg"]
 
 
 def test_field_expiry_that_the_target_lacks_is_reported_before_the_first_byte(

@@ -386,7 +386,13 @@ class Session:
         if not position:
             return f"{self.endpoint} may hold the first commands, and a checkpoint: the same import begins again there"
         part, offset = self.aof.where(position)
-        return (
-            f"{self.endpoint} holds everything before byte {offset} of {part.path} "
-            f"({position:,} of {self.aof.size:,} bytes in all) and a checkpoint: the same import goes on from there"
-        )
+        reached = f"byte {offset} of {part.path} ({position:,} of {self.aof.size:,} bytes in all)"
+        errors = self.outcome.errors
+        if self.options.stop_at_error and any(error.position < position for error in errors.samples):
+            refused = errors.before(position)
+            return (
+                f"{self.endpoint} holds everything before {reached} but what {refused} refused "
+                f"command{'s' * (refused != 1)} would have done, and a checkpoint. To go on from there without that: "
+                "on_error=continue; to begin again: if_not_empty=flush and resume=false"
+            )
+        return f"{self.endpoint} holds everything before {reached} and a checkpoint: the same import goes on from there"
