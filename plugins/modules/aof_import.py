@@ -471,6 +471,7 @@ dropped:
   description:
     - How many commands were left out, in whole or in part, by the name in O(drop) that allowed it.
     - V(slot_migration) counts records of slot migrations, which are left out whatever O(drop) says.
+    - V(own_keys) counts commands on keys of this collection, C(redisops.tair:checkpoint:*), which an import into the source has left there.
   returned: success with O(state=present)
   type: dict
   sample: {}

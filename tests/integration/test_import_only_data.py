@@ -417,3 +417,30 @@ def test_an_import_that_resumes_behind_a_script_knows_it(
     assert outcome.resumed_from and outcome.errors.count == 0 and outcome.commands == 402
     counters = {key: int(node.client().get(key) or 0) for node in nodes for key in node.client().scan_iter("k:*")}
     assert counters == {b"k:%d" % number: 10 + (number == 0) for number in range(40)}
+
+
+@pytest.mark.parametrize("base", [False, True], ids=["transactions", "plain"])
+def test_keys_of_the_collection_in_an_aof_are_left_out(base: bool, start_server: StartServer, tmp_path: Path) -> None:
+    target = start_server("redis-7.0.15")
+    own = "redisops.tair:checkpoint:imports"
+    commands = ["SELECT 0", "SET a 1", f"HSET {own} name record", f"SET b {own}", f"HSET {own} other record", "SET c 3"]
+    if not base:
+        commands += [f"DEL {own} a", f"RENAME {own} d", f"MSET {own}2 x e 5"]
+    aof = write(tmp_path / "a.aof", *commands)
+    with open_aof(find_aof(aof), base_size=aof.stat().st_size if base else 0) as opened:
+        outcome = import_aof(opened, Endpoint(host=target.host, port=target.port), Options(timeout=20.0))
+    expected = {b"b": own.encode(), b"c": b"3", **({b"a": b"1"} if base else {b"e": b"5"})}
+    assert keys_of(target.client()) == expected and target.client().dbsize() == len(expected)
+    assert outcome.dropped == {"own_keys": 2 if base else 5}
+    assert outcome.errors.count == 0
+
+
+def test_keys_of_the_collection_in_an_rdb_are_left_out(start_server: StartServer, tmp_path: Path) -> None:
+    source, target = start_server("redis-7.0.15"), start_server("redis-7.0.15")
+    source.client().set("a", "1")
+    source.client().hset("redisops.tair:checkpoint:imports", "name", "record")
+    source.client().save()
+    dump = tmp_path / "dump.rdb"
+    dump.write_bytes((source.data / "dump.rdb").read_bytes())
+    assert imported(dump, target).errors.count == 0
+    assert target.client().keys() == [b"a"]

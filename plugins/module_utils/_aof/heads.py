@@ -61,13 +61,18 @@ def wants_argument(name: bytes) -> bool:
 
 
 class HeadScan:
-    """Each distinct head between two offsets of a file, once. ``overflowed``: whether there were too many to find all."""
+    """Each distinct head between two offsets of a file, once. ``overflowed``: whether there were too many to find all.
 
-    def __init__(self, fd: int, start: int, end: int) -> None:
+    ``mentioned``: whether the bytes that were read hold ``word``, of at most 64 bytes.
+    """
+
+    def __init__(self, fd: int, start: int, end: int, *, word: bytes) -> None:
         self._fd = fd
         self._start = start
         self._end = end
+        self._word = word
         self.overflowed = False
+        self.mentioned = False
 
     def __iter__(self) -> t.Iterator[Head]:
         seen: list[bytes] = []
@@ -81,6 +86,7 @@ class HeadScan:
                 return  # it became shorter: whoever reads it command by command reports that
             offset += read
             length, position = kept + read, 0
+            self.mentioned = self.mentioned or buffer.find(self._word, 0, length) >= 0
             kept = min(_MARGIN, length)
             while (found := pattern.search(buffer, position, length)) is not None:
                 position = found.start()
@@ -103,6 +109,20 @@ class HeadScan:
                 else:
                     position += 1
             buffer[:kept] = buffer[length - kept : length]
+
+
+def mentions(fd: int, start: int, end: int, word: bytes) -> bool:
+    """Return whether the bytes of a file between two offsets hold ``word``."""
+    kept = b""
+    while start < end:
+        data = os.pread(fd, min(_READ_BYTES, end - start), start)
+        if not data:
+            return False
+        if word in kept + data:
+            return True
+        kept = data[1 - len(word) :]
+        start += len(data)
+    return False
 
 
 def _head(buffer: bytearray, position: int, end: int) -> tuple[bytes, bytes, bytes] | None:

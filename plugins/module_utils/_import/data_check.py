@@ -20,14 +20,20 @@ from dataclasses import dataclass
 from ansible_collections.redisops.tair.plugins.module_utils._aof.commands import named_databases
 from ansible_collections.redisops.tair.plugins.module_utils._aof.data_commands import is_listed, kind_of, shown_name
 from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import Block, LargeCommand
-from ansible_collections.redisops.tair.plugins.module_utils._aof.heads import Head, HeadScan, head_of, is_too_long
+from ansible_collections.redisops.tair.plugins.module_utils._aof.heads import (
+    Head,
+    HeadScan,
+    head_of,
+    is_too_long,
+    mentions,
+)
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._aof.until import Until
 from ansible_collections.redisops.tair.plugins.module_utils._compat import flagged_write
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError, TargetStateError
 from ansible_collections.redisops.tair.plugins.module_utils._import.gate import Gate, database_of
 from ansible_collections.redisops.tair.plugins.module_utils._import.session import Session
-from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
+from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, printable
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
 _SHOWN = 5
@@ -50,14 +56,25 @@ class _Found:
 def check_data(session: Session) -> None:
     """Set up the session's gate. Raises :class:`TargetStateError` for what is no data and for databases that the target lacks."""
     parts = [part for part in session.aof.parts if session.reached_in(part) < part.position + part.size]
-    heads = {part: _heads(session, part) for part in parts if part.preamble is None}
+    own_keys: set[Part] = set()
+    heads = {part: _heads(session, part, own_keys) for part in parts if part.preamble is None}
     names = {head.name for found in heads.values() for head in found}
     odd, names = _judged(
         session, {head_of(head.name, head.argument) for found in heads.values() for head in found}, names
     )
     if odd:
         _refuse_what_is_no_data(session, list(heads), odd)
-    session.gate = Gate(names, require_database=session.require_database, count=session.count_left_out)
+    session.skips_own_keys = any(
+        mentions(part.fd, part.offset_of(session.reached_in(part)), part.end, CHECKPOINT_PREFIX)
+        for part in parts
+        if part.preamble is not None
+    )
+    session.gate = Gate(
+        names,
+        require_database=session.require_database,
+        count=session.count_left_out,
+        own_keys=bool(own_keys),
+    )
     _check_databases(session, parts, heads)
     if session.checkpoint.position and any(name.upper() == b"EVALSHA" for name in names):
         for part in session.aof.parts:
@@ -66,11 +83,16 @@ def check_data(session: Session) -> None:
                 session.gate.scripts.learn_from(part.fd, part.offset_of(start), part.offset_of(max(start, end)))
 
 
-def _heads(session: Session, part: Part) -> list[Head]:
-    """What may be in the part that is left, each once; exactly what is in it, where too much only looks like commands."""
+def _heads(session: Session, part: Part, own_keys: set[Part]) -> list[Head]:
+    """What may be in the part that is left, each once; exactly what is in it, where too much only looks like commands.
+
+    Adds the part to ``own_keys`` where it may hold keys of this collection.
+    """
     start, end = part.offset_of(session.reached_in(part)), part.end
-    scan = HeadScan(part.fd, start, end)
+    scan = HeadScan(part.fd, start, end, word=CHECKPOINT_PREFIX)
     heads = list(scan)
+    if scan.mentioned or scan.overflowed:
+        own_keys.add(part)
     if not scan.overflowed:
         return heads
     exact: dict[tuple[bytes, bytes], Head] = {}

@@ -24,13 +24,18 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.frames import A
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._import.batch import read_large
 from ansible_collections.redisops.tair.plugins.module_utils._import.scripts import Scripts, script_of, script_of_large
-from ansible_collections.redisops.tair.plugins.module_utils._keys import printable
+from ansible_collections.redisops.tair.plugins.module_utils._import.selection import PartlySelected, Selection
+from ansible_collections.redisops.tair.plugins.module_utils._keys import CHECKPOINT_PREFIX, KeyFilter, printable
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 
 #: A large EVALSHA is held to be sent as EVAL; one that is larger is sent as it is.
 _MOST_HELD = 64 << 20
 #: What is examined command by command.
 _EXAMINED = frozenset((*CONTAINERS, b"SELECT", b"EVAL", b"EVALSHA", b"TRIMSLOTS"))
+
+#: The name under which commands on keys of this collection are counted.
+OWN_KEYS = "own_keys"
+_OTHER_KEYS = Selection(KeyFilter(exclude=[CHECKPOINT_PREFIX.decode() + "*"]))
 
 _MOST_DATABASES = 1 << 16
 
@@ -49,6 +54,7 @@ class Gate:
 
     ``names``: as written, those that are data by themselves. ``require_database``: called with each database of the source
     that is selected; raises where the target lacks it. ``count``: called with a name and a position for what is left out.
+    ``own_keys``: the file may hold keys of this collection, which an import into the source has left there. They are left out.
     """
 
     def __init__(
@@ -57,12 +63,14 @@ class Gate:
         *,
         require_database: t.Callable[[int], None] = lambda _database: None,
         count: t.Callable[[str, int], None] = lambda _name, _position: None,
+        own_keys: bool = False,
     ) -> None:
         self._names = frozenset(name for name in names if name.upper() not in _EXAMINED)
         self._known = {name.upper() for name in self._names}
         self._required: set[bytes] = set()
         self._require = require_database
         self._count = count
+        self._own_keys = own_keys
         self.scripts = Scripts()
 
     def may_hold(self, name: bytes) -> bool:
@@ -73,11 +81,34 @@ class Gate:
         """The frames of a part without what is no data of its own. Raises :class:`NotData`."""
         for frame in frames:
             if isinstance(frame, Block):
-                yield frame if frame.names <= self._names else self._examined(part, frame)
+                others: Frame = frame
+                if self._own_keys and CHECKPOINT_PREFIX in frame.data:
+                    others = self._without_own_keys(part, frame)
+                if isinstance(others, Block) and not others.names <= self._names:
+                    others = self._examined(part, others)
+                yield others
+            elif isinstance(frame, LargeCommand) and frame.key.startswith(CHECKPOINT_PREFIX):
+                self._count(OWN_KEYS, part.position_of(frame.start))
+                yield Annotation(frame.start, frame.end, b"")
             elif isinstance(frame, LargeCommand) and frame.name not in self._names:
                 yield self._examined_large(part, frame)
             else:
                 yield frame
+
+    def _without_own_keys(self, part: Part, block: Block) -> Block | Annotation:
+        """The block without what is done to keys of this collection; other keys of the same command stay."""
+        offsets = list(block.offsets())
+        changed: dict[int, Command | None] = {}
+        for at, command in enumerate(block.commands):
+            if any(CHECKPOINT_PREFIX in argument for argument in command[1:]):
+                try:
+                    sent = _OTHER_KEYS.of(command, 0)
+                except PartlySelected:
+                    sent = None
+                if sent != command:
+                    changed[at] = sent
+                    self._count(OWN_KEYS, part.position_of(offsets[at]))
+        return _replaced(block, changed, offsets)
 
     def _examined(self, part: Part, block: Block) -> Frame:
         odd = {name: name.upper() for name in block.names - self._names}
@@ -92,14 +123,7 @@ class Gate:
             sent = self._sent(odd[command[0]], command, position)
             if sent is not command:
                 changed[at] = sent
-        if not changed:
-            return block
-        left = [(changed.get(at, command), offsets[at]) for at, command in enumerate(block.commands)]
-        commands = [command for command, _offset in left if command is not None]
-        if not commands:
-            return Annotation(block.start, block.end, b"")
-        places = [offset for command, offset in left if command is not None]
-        return Block.of(block.start, block.end, commands, places, block.database)
+        return _replaced(block, changed, offsets)
 
     def _sent(self, name: bytes, command: Command, position: int) -> Command | None:
         """What is sent for a command: itself, its equivalent, or nothing."""
@@ -144,6 +168,18 @@ class Gate:
         if self._sent(name, [large.name, large.key], position) is None:
             return Annotation(large.start, large.end, b"")
         return large
+
+
+def _replaced(block: Block, changed: dict[int, Command | None], offsets: t.Sequence[int]) -> Block | Annotation:
+    """Return a block with other commands, or none, in place of those of the numbers in ``changed``."""
+    if not changed:
+        return block
+    left = [(changed.get(at, command), offsets[at]) for at, command in enumerate(block.commands)]
+    commands = [command for command, _offset in left if command is not None]
+    if not commands:
+        return Annotation(block.start, block.end, b"")
+    places = [offset for command, offset in left if command is not None]
+    return Block.of(block.start, block.end, commands, places, block.database)
 
 
 def database_of(number: bytes) -> int | None:

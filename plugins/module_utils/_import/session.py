@@ -98,8 +98,10 @@ class Session:
         """What may be sent at all; nothing, before the precheck has set it up."""
         self._databases_there = {0}
         """Of the target, those that it is known to have."""
-        self._left_out_until = 0
-        """Position; what is before it and was left out has been counted."""
+        self._left_out_until: Counter[str] = Counter()
+        """Position by name; what is before it and was left out under this name has been counted."""
+        self.skips_own_keys = False
+        """Whether an RDB may hold keys of this collection, which are left out."""
         self.compat = Compat()
         self.rdb = RdbTarget()
         self._adapted_until = 0
@@ -185,7 +187,7 @@ class Session:
             preamble=part.preamble,
             database=database,
             target=self.rdb,
-            takes=None if selection.takes_all else selection.takes,
+            takes=None if selection.takes_all and not self.skips_own_keys else selection.takes,
             block_bytes=self.batch_bytes,
         )
 
@@ -210,9 +212,9 @@ class Session:
 
     def count_left_out(self, name: str, position: int) -> None:
         """Count a command that is left out, once however often it is read."""
-        if position >= self._left_out_until:
+        if position >= self._left_out_until[name]:
             self.compat.dropped[name] += 1
-            self._left_out_until = position + 1
+            self._left_out_until[name] = position + 1
 
     def lacking_databases(self, numbers: t.Collection[int]) -> dict[int, str]:
         """Return those databases of the source whose database in the target is not there, with the target's reply."""
