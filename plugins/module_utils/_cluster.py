@@ -214,3 +214,7 @@ class OneEndpoint(SlotMap):
     def read(self) -> None:
         self._owners = [Node(self._endpoint.host, self._endpoint.port)] * SLOTS
         self._named = set(self._owners)
+
+    def known(self, node: Node) -> Node:
+        """Return the proxy, which knows where a slot is: the nodes behind it are asked through it, and may be out of reach."""
+        return self._owners[0]

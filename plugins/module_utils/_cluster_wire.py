@@ -78,12 +78,14 @@ class ClusterWire:
                             replies[number] = reply
                             continue
                         left.append(number)
+                        failure = reply
+                        if self._proxied:
+                            continue  # where a slot is, is the proxy's to know: it is asked once more
                         if found.kind == "MOVED" and found.node:
                             self.slots.moved(questions[number].slot, found.node)
                         elif found.kind == "ASK" and found.node:
                             asked[number] = self.slots.known(found.node)
                         moved = moved or found.node is not None
-                        failure = reply
             turns += 1
             if left and (time.monotonic() > end or (moved and turns > _MOST_TURNS)):
                 raise ReplyError(

@@ -11,7 +11,13 @@ import typing as t
 
 import pytest
 from ansible_collections.redisops.tair.plugins.module_utils._bounds import ReplyStream
-from ansible_collections.redisops.tair.plugins.module_utils._cluster import Node, SlotMap, redirection, slot_ranges
+from ansible_collections.redisops.tair.plugins.module_utils._cluster import (
+    Node,
+    OneEndpoint,
+    SlotMap,
+    redirection,
+    slot_ranges,
+)
 from ansible_collections.redisops.tair.plugins.module_utils._errors import ConnectError, ReplyError
 from ansible_collections.redisops.tair.plugins.module_utils._import.pipe import ConnectionLost, Pipe, Request
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
@@ -108,3 +114,10 @@ def test_a_redirection_is_followed_to_nodes_of_the_cluster_only() -> None:
         with pytest.raises(ConnectError, match=r"sends us to 127\.0\.0\.1:7001, which the cluster does not name"):
             slots.moved(5, Node("127.0.0.1", 7001))
         assert slots.owner(5) == Node("127.0.0.1", 7000)
+
+
+def test_a_redirection_from_behind_a_proxy_is_followed_through_the_proxy() -> None:
+    slots = OneEndpoint(Endpoint("proxy.example", 6379), 1.0)
+    slots.read()
+    slots.moved(5, Node("10.0.0.1", 7001))
+    assert slots.masters == [Node("proxy.example", 6379)]
