@@ -239,27 +239,29 @@ class Resharding(threading.Thread):
     def __init__(self, nodes: t.Sequence[Server], slots: t.Iterable[int]) -> None:
         super().__init__()
         self._nodes = nodes
-        self._ids = [node.client().execute_command("CLUSTER", "MYID").decode() for node in nodes]
-        self._slots = [slot for slot in dict.fromkeys(slots) if node_serving(nodes[0], slot)[1] != nodes[-1].port]
+        self._clients = {node.port: node.client() for node in nodes}
+        self._ids = {port: client.execute_command("CLUSTER", "MYID").decode() for port, client in self._clients.items()}
+        owners = {slot: node_serving(nodes[0], slot)[1] for slot in dict.fromkeys(slots)}
+        self._slots = {slot: port for slot, port in owners.items() if port != nodes[-1].port}
         self._end = threading.Event()
         self.moved = 0
 
     def run(self) -> None:
-        for slot in self._slots:
+        for slot, port in self._slots.items():
             if self._end.is_set():
                 break
-            self._move(slot)
+            self._move(slot, port)
             self.moved += 1
 
-    def _move(self, slot: int) -> None:
-        source = next(node for node in self._nodes if node.port == node_serving(node, slot)[1])
-        target = self._nodes[-1]
-        target.client().execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", self._ids[self._nodes.index(source)])
-        source.client().execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", self._ids[-1])
-        while keys := source.client().execute_command("CLUSTER", "GETKEYSINSLOT", slot, 2):
-            source.client().execute_command("MIGRATE", target.host, target.port, "", 0, 5000, "KEYS", *keys)
-        for node in (target, source, *self._nodes):
-            node.client().execute_command("CLUSTER", "SETSLOT", slot, "NODE", self._ids[-1])
+    def _move(self, slot: int, port: int) -> None:
+        to = self._nodes[-1]
+        source, target, target_id = self._clients[port], self._clients[to.port], self._ids[to.port]
+        target.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", self._ids[port])
+        source.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
+        while keys := source.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 2):
+            source.execute_command("MIGRATE", to.host, to.port, "", 0, 5000, "KEYS", *keys)
+        for client in (target, source, *self._clients.values()):
+            client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", target_id)
 
     def __enter__(self) -> Resharding:
         self.start()

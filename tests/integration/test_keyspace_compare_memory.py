@@ -21,6 +21,7 @@ MEMBER = "m" * 120
 #: Compares (and repairs) with 32 MB more than the interpreter and the modules take, then tries to hold one set whole.
 LIMITED = """
 import json, re, resource, sys
+from ansible_collections.redisops.tair.plugins.module_utils._bounds import VALUE_REPLY
 from ansible_collections.redisops.tair.plugins.module_utils._compare.keyspace import compare_keyspaces
 from ansible_collections.redisops.tair.plugins.module_utils._compare.report import Options
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
@@ -31,7 +32,7 @@ size = int(re.search(r"VmSize:\\s+(\\d+) kB", open("/proc/self/status").read())[
 resource.setrlimit(resource.RLIMIT_AS, (size + (32 << 20),) * 2)
 reports = [compare_keyspaces(source, target, Options(repair=repair)) for repair in (False, True)]
 try:
-    Wire(source).call(b"SMEMBERS", b"set")
+    Wire(source, limit=VALUE_REPLY).call(b"SMEMBERS", b"set")
     enough = True
 except MemoryError:
     enough = False
