@@ -315,7 +315,9 @@ def _modules(facts: ServerFacts | None, probe: _Probe) -> tuple[str, ...]:
     if facts is not None and "modules" in facts.info:
         return tuple(loaded_modules(facts))
     reply = probe.ask(b"MODULE", b"LIST")
-    listed = [dict(zip(flat[::2], flat[1::2])) for flat in _lists_in(reply) if all(type(x) is bytes for x in flat[::2])]
+    listed = [
+        dict(zip(flat[::2], flat[1::2])) for flat in _lists_in(reply) if all(isinstance(x, bytes) for x in flat[::2])
+    ]
     names = [module[b"name"] for module in listed if isinstance(module.get(b"name"), bytes)]
     return tuple(sorted(name.decode("utf-8", "replace") for name in names))
 

@@ -45,8 +45,7 @@ def run_bounded(command: t.Sequence[str], *, timeout: float, limit: int) -> Comp
         start_new_session=True,
     )
     try:
-        assert process.stdout is not None and process.stderr is not None
-        output: dict[int, bytes] = {process.stdout.fileno(): b"", process.stderr.fileno(): b""}
+        output = {t.cast("t.IO[bytes]", pipe).fileno(): b"" for pipe in (process.stdout, process.stderr)}
         with selectors.DefaultSelector() as selector:
             for descriptor in output:
                 selector.register(descriptor, selectors.EVENT_READ)

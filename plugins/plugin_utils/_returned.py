@@ -162,7 +162,11 @@ def _require_number(name: str, value: float) -> None:
 
 
 def _has_numbers(sample: t.Any) -> bool:
-    return isinstance(sample, dict) and bool(sample) and all(type(each) is int for each in sample.values())
+    return (
+        isinstance(sample, dict)
+        and bool(sample)
+        and all(isinstance(each, int) and not isinstance(each, bool) for each in sample.values())
+    )
 
 
 def _discovered(facts: t.Any) -> t.Any:

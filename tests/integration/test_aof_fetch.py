@@ -21,7 +21,7 @@ from ansible import __version__ as ansible_core
 from ansible.module_utils.compat.version import LooseVersion
 from ansible_collections.redisops.tair.tests.support.accounts import unix_account
 from ansible_collections.redisops.tair.tests.support.ansible_cli import PlaybookRun, local_host, run_playbook
-from ansible_collections.redisops.tair.tests.support.paths import CASES
+from ansible_collections.redisops.tair.tests.support.corpus import case
 from ansible_collections.redisops.tair.tests.support.processes import free_port
 from ansible_collections.redisops.tair.tests.support.servers import Server
 from ansible_collections.redisops.tair.tests.support.sshd import Sshd, make_key
@@ -34,7 +34,7 @@ MakeAccount = t.Callable[..., str]
 core_version = LooseVersion(ansible_core)
 MANIFEST = "appendonly.aof.manifest"
 BASE, INCR = "appendonly.aof.1.base.aof", "appendonly.aof.1.incr.aof"
-STALE = CASES / "stale-single-file-beside-appenddir" / "data"
+STALE = case("stale-single-file-beside-appenddir") / "data"
 
 
 def fetch(

@@ -245,7 +245,7 @@ class Known:
         self.path.write_text(self.before, newline="")
         files = [f"UserKnownHostsFile={self.path}", "GlobalKnownHostsFile=/dev/null"]
         options = [option.format(**words) for option in case.options]
-        defaults = [each for each in files if each.split("=")[0] not in [one.split("=")[0] for one in options]]
+        defaults = [each for each in files if each.partition("=")[0] not in [one.partition("=")[0] for one in options]]
         self.arguments = ["-F", "/dev/null"]
         for option in (*options, *defaults, "UpdateHostKeys=no", "IdentitiesOnly=yes", f"Port={sshd.port}"):
             self.arguments += ["-o", option]
@@ -413,7 +413,8 @@ def test_processes_that_record_at_once_lose_and_double_nothing(hashed: bool, tmp
     lines = path.read_text().splitlines()
     assert lines[0] == "old ssh-ed25519 AAAA" and len(lines) == 21 and all(len(line.split()) == 3 for line in lines)
     for number in range(20):
-        found = subprocess.run(["ssh-keygen", "-F", f"host{number}", "-f", str(path)], capture_output=True, text=True)
+        command = ["ssh-keygen", "-F", f"host{number}", "-f", str(path)]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
         assert found.stdout.count("found: line") == 1
 
 

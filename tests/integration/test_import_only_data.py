@@ -23,13 +23,13 @@ from ansible_collections.redisops.tair.plugins.module_utils._import.options impo
 from ansible_collections.redisops.tair.plugins.module_utils._import.outcome import Outcome
 from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoint
 from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
+from ansible_collections.redisops.tair.tests.support.corpus import case
 from ansible_collections.redisops.tair.tests.support.servers import BUILDS, Server
 
 RunModule = t.Callable[..., t.Dict[str, t.Any]]
 StartServer = t.Callable[..., Server]
 StartCluster = t.Callable[..., t.List[Server]]
 
-CASES = Path(__file__).parents[1] / "fixtures" / "cases"
 SECRET = "S3cretWord"
 #: A command with the secret among its arguments, and how it is reported.
 NOT_DATA = {
@@ -124,16 +124,16 @@ def test_what_is_no_data_is_found_wherever_it_is(
 
 
 def test_the_case_of_a_file_that_begins_with_auth(start_server: StartServer, run_module: RunModule) -> None:
-    target, case = start_server("redis-7.0.15"), CASES / "auth-in-file"
-    result = run_module("aof_import", to(target, path=str(case)))
+    target, aof = start_server("redis-7.0.15"), case("auth-in-file")
+    result = run_module("aof_import", to(target, path=str(aof)))
     assert result["not_data"] == [
-        {"command": "AUTH", "count": 1, "file": str(case / "appendonly.aof"), "offset": 0},
+        {"command": "AUTH", "count": 1, "file": str(aof / "appendonly.aof"), "offset": 0},
     ]
-    inspected = run_module("aof_inspect", {"path": str(case)})
+    inspected = run_module("aof_inspect", {"path": str(aof)})
     assert inspected["not_data"] == result["not_data"]
     assert "S3cretPw" not in json.dumps([result, inspected])
     assert inspected["rewritten_keys"] == {} and [one["prefix"] for one in inspected["prefixes"]] == [""]
-    told = run_module("aof_inspect", {**to(target, path=str(case)), "aof_base_size": 1 << 20})
+    told = run_module("aof_inspect", {**to(target, path=str(aof)), "aof_base_size": 1 << 20})
     assert "S3cretPw" not in json.dumps(told) and told["rewritten_keys"] == {}
 
 
@@ -230,11 +230,11 @@ def test_records_of_a_slot_migration_are_left_out_and_counted(
     options: dict[str, t.Any], start_server: StartServer, run_module: RunModule
 ) -> None:
     target = start_server("valkey-9.1.2")
-    case = str(CASES / "valkey9-slot-migration")
-    result = run_module("aof_import", to(target, path=case, **options))
+    aof = str(case("valkey9-slot-migration"))
+    result = run_module("aof_import", to(target, path=aof, **options))
     assert result["dropped"] == {"slot_migration": 2} and result["errors"] == 0
     assert target.client().dbsize() == 144
-    inspected = run_module("aof_inspect", to(target, path=case))
+    inspected = run_module("aof_inspect", to(target, path=aof))
     assert inspected["slot_migrations"] == 2 and inspected["not_data"] == inspected["incompatible"] == []
     assert "SYNCSLOTS" not in json.dumps(inspected["prefixes"])
 
@@ -243,7 +243,7 @@ def test_records_of_a_slot_migration_are_not_sent_to_a_cluster(
     start_cluster: StartCluster, tmp_path: Path, run_module: RunModule
 ) -> None:
     nodes = start_cluster("redis-7.0.15")
-    result = run_module("aof_import", to(nodes[0], path=str(CASES / "valkey9-slot-migration")))
+    result = run_module("aof_import", to(nodes[0], path=str(case("valkey9-slot-migration"))))
     assert result["dropped"] == {"slot_migration": 2} and result["errors"] == 0
     assert sum(node.client().dbsize() for node in nodes) == 144
 
@@ -264,16 +264,16 @@ def test_a_file_with_nothing_else_between_two_keys(start_server: StartServer, tm
 def test_a_database_that_the_target_lacks_is_refused_before_anything_is_sent(
     form: str, on_error: str, start_server: StartServer, run_module: RunModule
 ) -> None:
-    target, case = start_server("redis-7.0.15", {"databases": "16"}), CASES / "select-beyond-databases" / form
+    target, aof = start_server("redis-7.0.15", {"databases": "16"}), case("select-beyond-databases") / form
     for check in (True, False):
-        result = run_module("aof_import", to(target, path=str(case), on_error=on_error), check=check)
+        result = run_module("aof_import", to(target, path=str(aof), on_error=on_error), check=check)
         assert "no such database" in result["msg"] and "Nothing was imported" in result["msg"]
     assert target.client().info("keyspace") == {}
-    result = run_module("aof_import", to(target, path=str(case), on_error=on_error, database_map={20: 3}))
+    result = run_module("aof_import", to(target, path=str(aof), on_error=on_error, database_map={20: 3}))
     assert result["errors"] == 0 and result["databases"] == [0, 3]
     assert keys_of(target.client(), 3) == {b"k": b"twenty", b"k20": b"v20"} or b"k20" in keys_of(target.client(), 3)
     target.client().flushall()
-    result = run_module("aof_import", to(target, path=str(case), on_error=on_error, databases=[0]))
+    result = run_module("aof_import", to(target, path=str(aof), on_error=on_error, databases=[0]))
     assert result["errors"] == 0 and b"k20" not in keys_of(target.client())
 
 
@@ -377,10 +377,10 @@ def test_an_open_transaction_ends_the_aof_where_it_begins_whatever_it_holds(
 
 def test_a_script_reaches_every_master(start_cluster: StartCluster, run_module: RunModule) -> None:
     nodes = start_cluster("redis-7.0.15")
-    result = run_module("aof_import", to(nodes[0], path=str(CASES / "evalsha-into-cluster")))
+    result = run_module("aof_import", to(nodes[0], path=str(case("evalsha-into-cluster"))))
     assert result["errors"] == 0 and result["replies"] == 12
     assert sum(node.client().dbsize() for node in nodes) == 11
-    text = (CASES / "evalsha-into-cluster" / "appendonly.aof").read_bytes().split(b"\r\n")[9]
+    text = (case("evalsha-into-cluster") / "appendonly.aof").read_bytes().split(b"\r\n")[9]
     digest = hashlib.sha1(text).hexdigest()
     assert [node.client().script_exists(digest) for node in nodes] == [[True]] * len(nodes)
 
@@ -389,8 +389,8 @@ def test_a_script_reaches_every_master(start_cluster: StartCluster, run_module: 
 def test_a_script_whose_first_call_is_left_out_is_known_to_the_others(
     wanted: str, start_server: StartServer, run_module: RunModule
 ) -> None:
-    target, case = start_server("redis-7.0.15"), CASES / "evalsha-into-cluster"
-    result = run_module("aof_import", to(target, path=str(case), include_keys=[wanted]))
+    target, aof = start_server("redis-7.0.15"), case("evalsha-into-cluster")
+    result = run_module("aof_import", to(target, path=str(aof), include_keys=[wanted]))
     assert result["errors"] == 0 and target.client().dbsize() == (10 if wanted == "key*" else 0)
 
 

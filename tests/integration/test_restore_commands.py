@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.redisops.tair.plugins.module_utils._aof.crc64 import crc64
 from ansible_collections.redisops.tair.tests.support import snapshot
-from ansible_collections.redisops.tair.tests.support.paths import CHECKOUT
+from ansible_collections.redisops.tair.tests.support.corpus import case
 from ansible_collections.redisops.tair.tests.support.rdb_target import describe, differences
 from ansible_collections.redisops.tair.tests.support.servers import Server
 
@@ -21,7 +21,7 @@ StartServer = t.Callable[..., Server]
 RunModule = t.Callable[..., dict[str, t.Any]]
 Command = t.Sequence[t.Any]
 
-CASE = CHECKOUT / "tests" / "fixtures" / "cases" / "restore-newer-payload" / "appendonly.aof"
+CASE = case("restore-newer-payload") / "appendonly.aof"
 FUTURE = 4_102_444_800_000
 #: Source and target, and whether fields of hashes expire at the source and not at the target.
 PAIRS = [

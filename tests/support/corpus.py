@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The AOF sets of ``tests/fixtures/corpus``: files that real servers wrote, and the data that they hold."""
+"""The AOF sets of ``tests/fixtures/corpus``: files that real servers wrote, and the data that they hold.
+
+And the small inputs of ``tests/fixtures/cases``. Both are packed, as their line ends must stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ from pathlib import Path
 from ansible_collections.redisops.tair.tests.support.paths import CACHE, CHECKOUT
 from ansible_collections.redisops.tair.tests.support.wheels import locked
 
-ARCHIVES = CHECKOUT / "tests" / "fixtures" / "corpus"
+_FIXTURES = CHECKOUT / "tests" / "fixtures"
+ARCHIVES = _FIXTURES / "corpus"
 _UNPACKED = CACHE / "corpus"
 
 
@@ -66,6 +70,14 @@ def corpus(
     )
     assert found, "no such set in the corpus"
     return found
+
+
+def case(name: str) -> Path:
+    """Return the directory of an input that a public bug report or an audit was about; its README is in ``fixtures/cases``.
+
+    Its files are not to be changed.
+    """
+    return _unpack(_FIXTURES / "cases" / "cases.tar.xz") / "cases" / name
 
 
 @functools.cache

@@ -11,8 +11,6 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = CHECKOUT / ".cache"
-#: Input that public bug reports and an audit were about, each with a README.
-CASES = CHECKOUT / "tests" / "fixtures" / "cases"
 COLLECTIONS = CACHE / "collections"
 
 

@@ -76,7 +76,7 @@ class Listpack:
         self._starts = starts
 
     def __len__(self) -> int:
-        return len(self._starts) - 1
+        return max(0, len(self._starts) - 1)
 
     def __iter__(self) -> Elements:
         data = self._data

@@ -21,8 +21,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import f
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import open_aof
 from ansible_collections.redisops.tair.plugins.module_utils._errors import AofFormatError
 from ansible_collections.redisops.tair.plugins.module_utils._resp import encode
-from ansible_collections.redisops.tair.tests.support.corpus import corpus
-from ansible_collections.redisops.tair.tests.support.paths import CASES
+from ansible_collections.redisops.tair.tests.support.corpus import case, corpus
 from ansible_collections.redisops.tair.tests.support.wheels import UnavailableError
 
 LAST = encode([b"SET", b"k19", b"secret19"])
@@ -80,7 +79,7 @@ def program(name: str) -> str:
     ],
 )
 def test_files_of_bug_reports_are_named_for_what_they_are(name: str, offset: int, words: str) -> None:
-    found = told(CASES / "nul-gzip-lf-messages" / f"{name}.aof")
+    found = told(case("nul-gzip-lf-messages") / f"{name}.aof")
     assert (found[0], words in found[1]) == (offset, True), found
 
 

@@ -20,8 +20,7 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.layout import (
     parse_manifest,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._errors import LayoutError
-from ansible_collections.redisops.tair.tests.support.corpus import CorpusSet, corpus
-from ansible_collections.redisops.tair.tests.support.paths import CASES
+from ansible_collections.redisops.tair.tests.support.corpus import CorpusSet, case, corpus
 
 BASE = Segment("appendonly.aof.1.base.aof", "base", 1)
 INCR = Segment("appendonly.aof.1.incr.aof", "incr", 1)
@@ -232,7 +231,7 @@ def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 # ------------------------------------------------------------------------------------------- data directories
 
-STALE = CASES / "stale-single-file-beside-appenddir" / "data"
+STALE = case("stale-single-file-beside-appenddir") / "data"
 
 
 def test_an_old_single_file_next_to_a_newer_directory_is_refused_with_both_named() -> None:
