@@ -76,7 +76,7 @@ def imported(path: Path, server: Server, **options: t.Any) -> Outcome:
 
 def keys_of(client: redis.Redis, database: int = 0) -> dict[bytes, bytes]:
     with redis.Redis(host="127.0.0.1", port=client.connection_pool.connection_kwargs["port"], db=database) as there:
-        return {key: there.get(key) for key in there.scan_iter() if there.type(key) == b"string"}
+        return {key: there.get(key) for key in there.scan_iter() if there.execute_command("TYPE", key) == b"string"}
 
 
 # ----------------------------------------------------------------------------------------- what is no data
