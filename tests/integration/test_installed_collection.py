@@ -33,6 +33,7 @@ SHIPPED = {
     "MANIFEST.json",
     "README.md",
     "REUSE.toml",
+    "SECURITY.md",
 } | {
     "changelogs",
     "docs",
