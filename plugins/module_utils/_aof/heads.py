@@ -111,20 +111,6 @@ class HeadScan:
             buffer[:kept] = buffer[length - kept : length]
 
 
-def mentions(fd: int, start: int, end: int, word: bytes) -> bool:
-    """Return whether the bytes of a file between two offsets hold ``word``."""
-    kept = b""
-    while start < end:
-        data = os.pread(fd, min(_READ_BYTES, end - start), start)
-        if not data:
-            return False
-        if word in kept + data:
-            return True
-        kept = data[1 - len(word) :]
-        start += len(data)
-    return False
-
-
 def _head(buffer: bytearray, position: int, end: int) -> tuple[bytes, bytes, bytes] | None:
     """Return name, argument and the bytes from ``position`` on by which the same head is known; None where it is cut off.
 

@@ -60,6 +60,17 @@ class Part:
         """The position in the AOF of an offset in the file."""
         return self.position + offset - self.start
 
+    def windows(self, overlap: int, start: int | None = None) -> t.Iterator[bytes]:
+        """Yield the bytes from offset ``start`` on in pieces, each with the last ``overlap`` bytes of the one before."""
+        offset, tail = self.start if start is None else start, b""
+        while offset < self.end:
+            data = os.pread(self.fd, min(_READ_BYTES, self.end - offset), offset)
+            if not data:
+                return  # it became shorter: whatever reads its commands reports that
+            offset += len(data)
+            yield tail + data
+            tail = data[-overlap:]
+
     def offset_of(self, position: int) -> int:
         """The offset in the file of a position in the AOF."""
         return position - self.position + self.start

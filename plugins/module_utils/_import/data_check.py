@@ -25,7 +25,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._aof.heads import (
     HeadScan,
     head_of,
     is_too_long,
-    mentions,
 )
 from ansible_collections.redisops.tair.plugins.module_utils._aof.parts import Part
 from ansible_collections.redisops.tair.plugins.module_utils._aof.until import Until
@@ -65,9 +64,10 @@ def check_data(session: Session) -> None:
     if odd:
         _refuse_what_is_no_data(session, list(heads), odd)
     session.skips_own_keys = any(
-        mentions(part.fd, part.offset_of(session.reached_in(part)), part.end, CHECKPOINT_PREFIX)
+        CHECKPOINT_PREFIX in window
         for part in parts
         if part.preamble is not None
+        for window in part.windows(len(CHECKPOINT_PREFIX) - 1, part.offset_of(session.reached_in(part)))
     )
     session.gate = Gate(
         names,

@@ -12,7 +12,6 @@ before the first byte is sent.
 
 from __future__ import annotations
 
-import os
 import typing as t
 from dataclasses import dataclass
 
@@ -53,7 +52,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._redis import Endpoi
 from ansible_collections.redisops.tair.plugins.module_utils._resp import Command
 from ansible_collections.redisops.tair.plugins.module_utils._target import Target
 
-_READ_BYTES = 1 << 20
 #: How the name of a RESTORE stands in an AOF, in lower case. In a value it may stand too: then the commands are read in vain.
 _NAME = b"\nrestore"
 #: Commands that build values and came later than RESTORE, and the name under which what they do may be left out.
@@ -94,16 +92,7 @@ class _Restore:
 
 def mentions_restore(part: Part) -> bool:
     """Whether a RESTORE may be among the commands of a part. A GB takes about 2 s."""
-    offset, tail = part.start, b""
-    while offset < part.end:
-        data = os.pread(part.fd, min(_READ_BYTES, part.end - offset), offset)
-        if not data:
-            break
-        offset += len(data)
-        if _NAME in (tail + data).lower():
-            return True
-        tail = data[1 - len(_NAME) :]
-    return False
+    return any(_NAME in window.lower() for window in part.windows(len(_NAME) - 1))
 
 
 def rows(restoring: Restoring) -> list[Row]:

@@ -12,7 +12,6 @@ go to one of the target, no key may be in both.
 
 from __future__ import annotations
 
-import os
 import re
 import typing as t
 from collections import Counter
@@ -30,7 +29,6 @@ from ansible_collections.redisops.tair.plugins.module_utils._keys import printab
 
 #: How many of what was found a message shows.
 _SHOWN = 5
-_READ_BYTES = 1 << 20
 #: How a rewrite begins a database. In a value it may stand too: so it is a reason to look closer, and none to refuse.
 _SELECT = re.compile(rb"\*2\r\n\$6\r\nSELECT\r\n\$\d+\r\n(\d+)\r\n")
 _SELECT_BYTES = 64
@@ -132,14 +130,8 @@ def _mentioned(part: Part) -> set[int]:
     if part.preamble is not None:
         return set(part.preamble.contents.keys)
     found: set[int] = set()
-    offset, tail = part.start, b""
-    while offset < part.end:
-        data = os.pread(part.fd, min(_READ_BYTES, part.end - offset), offset)
-        if not data:
-            break
-        offset += len(data)
-        found.update(int(number) for number in _SELECT.findall(tail + data))
-        tail = data[-_SELECT_BYTES:]
+    for window in part.windows(_SELECT_BYTES):
+        found.update(int(number) for number in _SELECT.findall(window))
     return found
 
 
